@@ -50,7 +50,7 @@ def test_every_python_block_runs(page: Path, sent: list[Request], capsys: pytest
     if page.name == "usage.md":
         printed = capsys.readouterr().out
         assert "properties.files[0].raw: bytes that are not UTF-8 have no form in JSON" in printed
-        assert "<Client segment queue=1 268B/64MiB inflight=0 delivered=0 failed=0>" in printed
+        assert "<Client segment queue=1 264B/64MiB inflight=0 delivered=0 failed=0>" in printed
     assert sent or page.name == "collector.md"
 
 

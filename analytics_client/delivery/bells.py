@@ -5,6 +5,7 @@ lock that could be held: a signal handler may do it. A condition variable offers
 """
 
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -50,3 +51,10 @@ class LoopBell(Bell):
     def _done(self) -> None:
         if not self.rung.done():
             self.rung.set_result(None)
+
+
+def ring_all(bells: deque[Bell] | dict[Bell, int] | set[Bell]) -> None:
+    """Ring every bell, and keep none."""
+    for bell in bells:
+        bell.ring()
+    bells.clear()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from analytics_client.delivery.backlog import Backlog
-from analytics_client.delivery.bells import FOREVER, Bell
+from analytics_client.delivery.bells import FOREVER, Bell, ring_all
 from analytics_client.delivery.chunks import Envelope, Job, News, Part
 from analytics_client.delivery.gate import Gate
 from analytics_client.delivery.queue import Queue
@@ -289,7 +289,7 @@ class Hub:
         """The ends of the last `take_backlog` have been reported."""
         with self:
             self._backlog.told()
-            self._ring(self._flushers)
+            ring_all(self._flushers)
 
     def split(self, job: Job, part: Part) -> None:
         """Halve a part, in place: the earlier events stay the earlier ones."""
@@ -309,14 +309,14 @@ class Hub:
                 return False
             self._queue.settle(job.chunk, part)
             self._ledger.end(reason, len(part.events))
-            self._ring(self._blocked)
+            ring_all(self._blocked)
             return True
 
     def shut_gate(self, job: Job, fault: Decision) -> bool:
         """The endpoint failed. Return whether all was well until now."""
         with self:
             first = self._gate.shut(job.ticket, fault, self._now(), self._uniform)
-            self._ring(self._flushers)
+            ring_all(self._flushers)
             return first
 
     def open_gate(self, job: Job) -> bool:
@@ -324,8 +324,8 @@ class Hub:
         with self:
             opened = self._gate.open(job.ticket)
             if opened:
-                self._ring(self._flushers)
-                self._ring(self._idle)
+                ring_all(self._flushers)
+                ring_all(self._idle)
             return opened
 
     def put_back(self, job: Job, *, not_before: float = 0.0, behind_next: bool = False) -> None:
@@ -335,8 +335,8 @@ class Hub:
             if not job.chunk.drained:
                 job.chunk.not_before = not_before
                 self._queue.put_back(job.chunk, behind_next=behind_next)
-            self._ring(self._flushers)
-            self._ring(self._idle)
+            ring_all(self._flushers)
+            ring_all(self._idle)
 
     def finish(self, job: Job) -> None:
         """All parts of a job's chunk are settled, and their callbacks have returned."""
@@ -348,18 +348,13 @@ class Hub:
                 if self._queue.is_settled(mark) or not self._queue.in_flight:
                     bell.ring()
 
-    def _ring(self, bells: "deque[Bell] | dict[Bell, int] | set[Bell]") -> None:
-        for bell in bells:
-            bell.ring()
-        bells.clear()
-
     # -- the end -------------------------------------------------------------------------------------------------
 
     def close(self) -> bool:
         """Take nothing in any more. Return False if that was so already."""
         with self:
             was_open, self._closed = not self._closed, True
-            self._ring(self._blocked)
+            ring_all(self._blocked)
             return was_open
 
     def is_closed(self) -> bool:
@@ -379,7 +374,7 @@ class Hub:
         self._give_up_at = give_up_at
         try:
             with self:
-                self._ring(self._idle)
+                ring_all(self._idle)
         except ReentrantCallError:
             pass
         return self._workers > 0
@@ -401,5 +396,5 @@ class Hub:
                 self._ledger.end(reason, len(part.events))
             backlog = self._backlog.take()
             for bells in (self._idle, self._flushers, self._blocked):
-                self._ring(bells)
+                ring_all(bells)
             return parts, backlog

@@ -42,8 +42,8 @@ class Lanes(Protocol):
         """Take out every chunk that waits, busy lanes' too."""
 
 
-#: Seconds that a chunk stays open after it has become due by count. Whoever makes events so fast that this matters fills
-#: it meanwhile, and a full body costs hardly more to send than half a one.
+#: Seconds that a chunk stays open after it has become due by count. Whoever makes events so fast that this matters
+#: fills it meanwhile, and a full body costs hardly more to send than half a one.
 GATHERING = 0.005
 
 # Looked up once: an enumeration's members are slow to reach, and every event asks for this one.
@@ -72,8 +72,8 @@ def _close(lane: _Lane) -> None:
 class BatchLanes:
     """`count` lanes of chunks that grow to the envelope's limits.
 
-    A chunk is due when it is full, holds `flush_at` events (but see `GATHERING`), is `flush_interval` seconds old, or is
-    flushed.
+    A chunk is due when it is full, holds `flush_at` events (and a moment later: `GATHERING`), is `flush_interval`
+    seconds old, or is flushed.
     """
 
     def __init__(self, count: int, flush_at: int, flush_interval: float) -> None:

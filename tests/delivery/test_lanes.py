@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_client.delivery.chunks import Chunk, Envelope, News
-from analytics_client.delivery.lanes import BatchLanes, Lanes, PersonLanes
+from analytics_client.delivery.lanes import GATHERING, BatchLanes, Lanes, PersonLanes
 from tests.support.clock import FakeClock
 
 BATCH = Envelope("/v1/batch", 100, 1_000, 999, 1, 1_000)
@@ -30,9 +30,28 @@ def test_a_chunk_is_due_by_count_age_or_flush() -> None:
     assert lanes.take(0) is None
     assert lanes.earliest() == 0.5
     assert lanes.add(event(3), BATCH, "u", 0, clock) is News.DUE
-    assert numbers(lanes.take(0)) == [1, 2, 3]
-    assert lanes.add(event(4), BATCH, "u", 0, clock) is News.OPENED
+    assert lanes.earliest() == GATHERING
+    assert lanes.add(event(4), BATCH, "u", 0, clock) is News.NOTHING
+    assert lanes.take(0.9 * GATHERING) is None
+    assert numbers(lanes.take(GATHERING)) == [1, 2, 3, 4]
+    assert lanes.add(event(5), BATCH, "u", 0, clock) is News.OPENED
     assert lanes.earliest() is None
+
+
+def test_a_full_chunk_is_due_at_once() -> None:
+    lanes = BatchLanes(1, flush_at=1_000, flush_interval=1)
+    news = [lanes.add(event(number), BATCH, "u", 0, FakeClock()) for number in range(BATCH.max_events)]
+    assert news[-1] is News.DUE
+    assert len(numbers(lanes.take(0))) == BATCH.max_events
+
+
+def test_gathering_never_makes_a_chunk_wait_longer_than_its_age_allows() -> None:
+    clock = FakeClock(0)
+    lanes = BatchLanes(1, flush_at=2, flush_interval=0.5)
+    lanes.add(event(1), BATCH, "u", 0, clock)
+    clock.advance(0.499)
+    lanes.add(event(2), BATCH, "u", 0, clock)
+    assert lanes.earliest() == 0.5
 
 
 def test_a_chunk_never_passes_its_limits() -> None:
