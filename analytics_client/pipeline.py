@@ -72,7 +72,7 @@ class Pipeline:
         message_id: Any,
     ) -> str | None:
         """Take one call; its arguments are those of `message.build`. Return the message id, or None if refused."""
-        config, stamps, delivery = self._config, self._stamps, self._delivery
+        config, stamps, delivery, report = self._config, self._stamps, self._delivery, self._report
         if getpid() != delivery.pid:
             delivery.check_process()  # before anything else: whatever a child has inherited may be locked
         event = b""
@@ -90,7 +90,7 @@ class Pipeline:
                 scopes.current(),
                 stamps.message_id(),
                 stamps.now(),
-                self._report,
+                report,
             )
             if config.before_send is not None:
                 screened = _screened(message, config.before_send)
@@ -101,7 +101,7 @@ class Pipeline:
             envelope = self._envelopes.get(message["type"])
             if envelope is None:
                 raise _no_such_call(config.dialect.name, message["type"])  # noqa: TRY301 - handled as the rest here
-            event = encode(message, config.dialect, self._report, config.default)
+            event = encode(message, config.dialect, report, config.default)
             if len(event) > envelope.event_room:
                 raise too_large(event, envelope.tail_bytes, envelope.event_limit)  # noqa: TRY301
             person = message.get("anonymousId") or message["userId"]

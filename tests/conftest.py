@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import signal
 import threading
 import weakref
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ hypothesis.settings.register_profile("searching", max_examples=500, deadline=Non
 def pytest_configure(config: pytest.Config) -> None:
     """The heavy tier (`-m ""`) searches for new examples."""
     hypothesis.settings.load_profile("steady" if config.option.markexpr else "searching")
+    # Started in the background of a script, all of us would ignore Ctrl-C, and so would the processes that tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -48,6 +48,8 @@ class Consumer:
         reports: tells the user's callbacks.
         notices: for what is no event's end.
         now: a monotonic clock; `wall`: seconds since 1970; `uniform`: a random number between two.
+        pause: lets other threads run. The interpreter lets one thread run at a time, so the longest that a call of
+            the application ever waits for us is the longest stretch in here between two pauses.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Consumer:
         now: Callable[[], float],
         wall: Callable[[], float],
         uniform: Callable[[float, float], float],
+        pause: Callable[[], None],
     ) -> None:
         self._config = config
         self._hub = hub
@@ -70,6 +73,7 @@ class Consumer:
         self._now = now
         self._wall = wall
         self._uniform = uniform
+        self._pause = pause
         credentials = base64.b64encode(f"{config.write_key.reveal()}:".encode()).decode()
         self._headers = {
             "Authorization": f"Basic {credentials}",
@@ -270,6 +274,7 @@ class Consumer:
         events[0] = frame.head + events[0]
         events[-1] += frame.tail + frame.foot
         body = (frame.tail + b",").join(events)
+        self._pause()
         headers = self._headers | config.dialect.headers(sent_at, chunk.person)
         if part.attempts:
             headers["X-Retry-Count"] = str(part.attempts)
@@ -282,6 +287,7 @@ class Consumer:
             decision = decide(self._transport.send(request, timeout), self._wall())
         except Exception as error:
             decision = no_answer(error)
+        self._pause()
         if decision.retry_after is None:
             part.counted += 1
         if config.debug:

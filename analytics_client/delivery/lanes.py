@@ -88,12 +88,7 @@ class BatchLanes:
         size = len(event) + envelope.tail_bytes + 1
         chunk = lane.growing
         news = _NOTHING
-        if (
-            chunk is None
-            or chunk.envelope is not envelope
-            or chunk.size + size > envelope.body_room
-            or len(chunk.events) >= envelope.max_events
-        ):
+        if chunk is None or chunk.envelope is not envelope or chunk.size + size > envelope.body_room:
             if chunk is not None:
                 _close(lane)
             news = News.OPENED if chunk is None else News.DUE
@@ -105,7 +100,7 @@ class BatchLanes:
             chunk.person = None
         count = len(chunk.events)
         if count == envelope.max_events:
-            chunk.not_before = 0.0
+            _close(lane)
             return News.DUE
         if count == self._flush_at:
             chunk.not_before = min(chunk.not_before, now() + GATHERING)

@@ -107,6 +107,7 @@ class Delivery:
             now=self._now,
             wall=self._wall,
             uniform=self._uniform,
+            pause=_pause,
         )
         self.pid = os.getpid()
 
@@ -350,3 +351,8 @@ def _requests_transport(config: Config) -> Transport:
     from analytics_client.delivery.transport import RequestsTransport  # noqa: PLC0415 - not for a user's own transport
 
     return RequestsTransport(config.base_url, proxies=config.proxies, ca_file=config.ca_file)
+
+
+def _pause() -> None:
+    """Give up the interpreter until the system has woken another thread: some 60 µs. With zero none would be woken."""
+    time.sleep(1e-6)

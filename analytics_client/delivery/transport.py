@@ -1,8 +1,8 @@
 """Sending with requests: one attempt at a time, with a deadline that holds against any server.
 
-Owns the connections: a requests adapter per sending thread, kept alive between requests, proxies and certificates
-resolved once. Never follows a redirect, retries, consults .netrc, keeps a cookie, decompresses, or reads more than
-64 KiB of an answer. Knows nothing of events, dialects or what an answer means.
+Owns the connections: a pool of one per sending thread, kept alive between requests, and made by requests, which knows
+about proxies and certificates. Never follows a redirect, retries, consults .netrc, keeps a cookie, decompresses, or
+reads more than 64 KiB of an answer. Knows nothing of events, dialects or what an answer means.
 
 Why not requests' own timeout: it is per read, so a server that drips a byte now and then holds a request for hours.
 Here every connect, write and read gets what is left of the attempt. Only the name lookup cannot be bounded.
@@ -23,7 +23,6 @@ import requests
 import requests.utils
 import urllib3
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from analytics_client.delivery.wire import Request, Response
@@ -40,8 +39,8 @@ _RECORD = 16 * 1024
 class RequestsTransport:
     """Sends to one base URL.
 
-    State: a stack of idle adapters, each with its connection. A sending thread takes one, or makes one, and puts it
-    back; no two share one.
+    State: a stack of idle ways to the server, each with its connection. A sending thread takes one, or makes one, and
+    puts it back; no two share one.
 
     Args:
         base_url: decides which of the environment's proxies are for us.
@@ -54,7 +53,7 @@ class RequestsTransport:
         self._verify: str | bool = (
             ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         )
-        self._idle: deque[_Adapter] = deque()
+        self._idle: deque[_Way] = deque()
         self._closed = False
 
     def send(self, request: Request, timeout: float) -> Response:
@@ -64,22 +63,34 @@ class RequestsTransport:
             TransportError: no answer. Its text holds no address, key or body.
         """
         try:
-            adapter = self._idle.pop()
+            way = self._idle.pop()
         except IndexError:
-            adapter = _Adapter(pool_connections=1, pool_maxsize=1)
+            way = None
         _attempt.deadline = time.monotonic() + timeout
         try:
-            answer = adapter.send(
-                _prepared(request), stream=True, timeout=timeout, verify=self._verify, proxies=self._proxies
+            if way is None:
+                way = _Way(request.url, self._proxies, self._verify)
+            answer = way.pool.urlopen(
+                "POST",
+                way.target(request.url),
+                request.body,
+                request.headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
             )
-            return Response(answer.status_code, answer.headers, _read(answer))
+            return Response(answer.status, answer.headers, _read(answer))
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise _translated(error) from None
         finally:
-            if self._closed:
-                adapter.close()
-            else:
-                self._idle.append(adapter)
+            if way is not None:
+                if self._closed:
+                    way.close()
+                else:
+                    self._idle.append(way)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed by their threads."""
@@ -88,27 +99,11 @@ class RequestsTransport:
             self._idle.pop().close()
 
 
-def _prepared(request: Request) -> requests.PreparedRequest:
-    """Fill in what an adapter reads.
-
-    A Session would do it, and spend more than all the rest on cookies, .netrc, hooks and redirects, none of which is
-    wanted here.
-    """
-    prepared = requests.PreparedRequest()
-    prepared.method = "POST"
-    prepared.url = request.url
-    prepared.headers = CaseInsensitiveDict(request.headers)
-    prepared.headers["Accept-Encoding"] = "identity"
-    prepared.headers["Content-Length"] = str(len(request.body))
-    prepared.body = request.body
-    return prepared
-
-
-def _read(answer: requests.Response) -> bytes:
+def _read(answer: urllib3.BaseHTTPResponse) -> bytes:
     """Read what may be read of a body. The status has arrived and stands, whatever becomes of the rest."""
     body = b""
     try:
-        body = answer.raw.read(MOST_READ + 1, decode_content=False)
+        body = answer.read(MOST_READ + 1, decode_content=False)
     except (urllib3.exceptions.HTTPError, OSError):
         answer.close()
     if len(body) > MOST_READ:
@@ -257,3 +252,38 @@ class _Adapter(HTTPAdapter):
         if isinstance(manager, urllib3.ProxyManager):  # SOCKS has connections of its own, and requests' timeout
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
+
+
+class _Way:
+    """A requests adapter and its one pool, found once: the adapter would look it up anew for each request.
+
+    What a Session adds to that (cookies, .netrc, hooks, redirects) costs more than all the rest and is not wanted here.
+
+    Raises:
+        requests.RequestException, ValueError: the URL, a proxy or the certificates' file cannot be used.
+    """
+
+    def __init__(self, url: str, proxies: dict[str, str], verify: str | bool) -> None:
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=1)
+        self._proxies = proxies
+        self._targets: dict[str, str] = {}
+        pool = self._adapter.get_connection_with_tls_context(_to(url), verify, proxies=proxies)
+        assert isinstance(pool, urllib3.HTTPConnectionPool)
+        self._adapter.cert_verify(pool, url, verify, None)  # type: ignore[no-untyped-call]
+        self.pool = pool
+
+    def target(self, url: str) -> str:
+        """Return `url` as it stands in the request's first line: the path, or through a proxy perhaps the whole."""
+        target = self._targets.get(url)
+        if target is None:
+            target = self._targets[url] = self._adapter.request_url(_to(url), self._proxies)
+        return target
+
+    def close(self) -> None:
+        self._adapter.close()
+
+
+def _to(url: str) -> requests.PreparedRequest:
+    prepared = requests.PreparedRequest()
+    prepared.method, prepared.url = "POST", url
+    return prepared

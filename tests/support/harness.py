@@ -95,6 +95,7 @@ class Harness:
             now=self.clock,
             wall=lambda: 1_700_000_000.0,
             uniform=longest,
+            pause=lambda: None,
         )
         self.envelope = Envelope.measure(
             self.config.dialect, route, self.config.max_event_bytes, self.config.max_batch_bytes
