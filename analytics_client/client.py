@@ -113,10 +113,10 @@ class Client:
         # The arguments above, by their names: `Config` knows them all, and which of them is wrong.
         given = {name: value for name, value in locals().items() if name not in ("self", "write_key", "unknown")}
         self._config = config = Config.load(write_key, given | unknown)
+        self._notices = notices = Notices()
         self._delivery: Delivery | Disabled
         self._submit: Callable[..., str | None]
         if config.enabled:
-            notices = Notices()
             self._delivery, envelopes = _started(config, notices)
             self._submit = Pipeline(config, notices, self._delivery, envelopes).submit
             # By a weak reference: a callback that holds this client must not keep it alive by way of the registry.
@@ -320,6 +320,21 @@ class Client:
     async def aclose(self, timeout: float = _PATIENCE) -> bool:  # noqa: ASYNC109
         """Do what `close` does without blocking the event loop."""
         return await self._delivery.aclose(timeout)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether calls do anything: False for a client made with `enabled=False`."""
+        return self._config.enabled
+
+    def notice(self, name: str, detail: str, sentence: str) -> None:
+        """Count a trouble in `stats.notices`, and log it the first time: for integrations, which must not raise.
+
+        Args:
+            name: what it is counted under.
+            detail: tells one trouble of that name from another; each is logged once.
+            sentence: what is logged. It must hold no secret and nothing of an event.
+        """
+        self._notices.add(name, detail, sentence)
 
     @property
     def stats(self) -> Stats:

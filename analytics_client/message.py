@@ -16,7 +16,7 @@ from uuid import UUID
 
 from analytics_client.errors import InvalidMessage
 from analytics_client.merging import merged
-from analytics_client.scopes import Scope, completed_ids
+from analytics_client.scopes import ScopeValues, completed_ids
 from analytics_client.timestamps import timestamp_text
 
 Message = dict[str, Any]
@@ -66,7 +66,7 @@ def build(
     integrations: Any,
     message_id: Any,
     defaults: Defaults,
-    scope: Scope | None,
+    scope: ScopeValues | None,
     new_id: str,
     now: str,
     report: Report,
@@ -151,7 +151,7 @@ def detached(message: Message) -> Message:
     return root
 
 
-def _context(context: Any, scope: Scope | None, defaults: Defaults) -> Mapping[str, Any]:
+def _context(context: Any, scope: ScopeValues | None, defaults: Defaults) -> Mapping[str, Any]:
     own = _mapping("context", context)
     under = merged(defaults.context, scope.context if scope else None)
     together = merged(under, own) or {}

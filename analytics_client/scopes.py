@@ -1,6 +1,7 @@
 """The current person and context, kept in a context variable, so that a call may leave them out.
 
 Owns `scope` and the rule for completing a pair of ids. Must not know clients or messages: the client asks `current()`.
+Integrations hand in an object whose values are found out late (`scope.of`): most requests make no event.
 A scope follows asyncio tasks and `asyncio.to_thread` by itself; `carry` takes it into a thread pool.
 """
 
@@ -9,12 +10,28 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from analytics_client.merging import merged
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class ScopeValues(Protocol):
+    """What calls inside a block find; None is what it does not say.
+
+    `scope.of` takes an object of your own: its attributes may be properties, read at the calls that need them.
+    """
+
+    @property
+    def user_id(self) -> Any: ...
+    @property
+    def anonymous_id(self) -> Any: ...
+    @property
+    def context(self) -> Mapping[str, Any] | None: ...
+    @property
+    def integrations(self) -> Mapping[str, Any] | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +44,37 @@ class Scope:
     integrations: Mapping[str, Any] | None = None
 
 
-_current: contextvars.ContextVar[Scope | None] = contextvars.ContextVar("analytics_client_scope", default=None)
+@dataclass(frozen=True, slots=True)
+class _Nested:
+    """One scope inside another, combined when it is read."""
+
+    outer: ScopeValues
+    inner: ScopeValues
+
+    @property
+    def user_id(self) -> Any:
+        return completed_ids(self.inner.user_id, self.inner.anonymous_id, self.outer)[0]
+
+    @property
+    def anonymous_id(self) -> Any:
+        return completed_ids(self.inner.user_id, self.inner.anonymous_id, self.outer)[1]
+
+    @property
+    def context(self) -> Mapping[str, Any] | None:
+        return merged(self.outer.context, self.inner.context)
+
+    @property
+    def integrations(self) -> Mapping[str, Any] | None:
+        return merged(self.outer.integrations, self.inner.integrations)
+
+
+_current: contextvars.ContextVar[ScopeValues | None] = contextvars.ContextVar("analytics_client_scope", default=None)
 
 #: The scope in force here and now, or None.
 current = _current.get
 
 
-def completed_ids(user_id: Any, anonymous_id: Any, outer: Scope) -> tuple[Any, Any]:
+def completed_ids(user_id: Any, anonymous_id: Any, outer: ScopeValues) -> tuple[Any, Any]:
     """Fill the ids that are None from `outer`, never pairing one person's id with another's.
 
     A missing id is taken over only while the id that was given is the outer one too, or the outer scope has none of
@@ -66,19 +107,22 @@ class scope:  # noqa: N801 - used like a function
         context: Mapping[str, Any] | None = None,
         integrations: Mapping[str, Any] | None = None,
     ) -> None:
-        self._given = Scope(user_id, anonymous_id, context, integrations)
-        self._token: contextvars.Token[Scope | None] | None = None
+        self._given: ScopeValues = Scope(user_id, anonymous_id, context, integrations)
+        self._token: contextvars.Token[ScopeValues | None] | None = None
 
-    def __enter__(self) -> Scope:
+    @classmethod
+    def of(cls, given: ScopeValues) -> "scope":
+        """Return a block with the values of `given`, each read when a call needs it: for what costs to find out."""
+        block = cls()
+        block._given = given
+        return block
+
+    def __enter__(self) -> ScopeValues:
         given, outer = self._given, _current.get()
         if outer is not None:
-            user_id, anonymous_id = completed_ids(given.user_id, given.anonymous_id, outer)
-            given = Scope(
-                user_id,
-                anonymous_id,
-                merged(outer.context, given.context),
-                merged(outer.integrations, given.integrations),
-            )
+            nested = _Nested(outer, given)
+            plain = type(outer) is type(given) is Scope
+            given = Scope(*(getattr(nested, name) for name in Scope.__slots__)) if plain else nested
         self._token = _current.set(given)
         return given
 

@@ -1,0 +1,71 @@
+"""The browser SDKs' cookies: the ids they keep, in every form they are written in. Pure.
+
+Segment's analytics.js writes `ajs_anonymous_id` and `ajs_user_id` plain, older versions as JSON; RudderStack's SDK writes
+`rl_anonymous_id` and `rl_user_id` as JSON in base64 behind `RS_ENC_v3_`, older versions encrypted, which nobody can read
+here. All of them may be percent-encoded. What cannot be read is no id. Never raises, whatever a browser sends.
+"""
+
+import base64
+import binascii
+import json
+from urllib.parse import unquote
+
+ANONYMOUS_ID_COOKIES = ("ajs_anonymous_id", "rl_anonymous_id")
+USER_ID_COOKIES = ("ajs_user_id", "rl_user_id")
+
+_RUDDERSTACK = "RS_ENC_v3_"
+_RUDDERSTACK_ENCRYPTED = "RudderEncrypt:"
+#: Longer than any id these SDKs make, with room for a user's own.
+_LONGEST_ID = 200
+
+
+def cookie(header: str, name: str) -> str | None:
+    """Return the raw value of the first cookie of that name in a Cookie header; None without one (RFC 6265, 5.4)."""
+    if name not in header:
+        return None
+    for pair in header.split(";"):
+        key, separator, value = pair.partition("=")
+        if separator and key.strip() == name:
+            return value.strip()
+    return None
+
+
+def first_id(header: str, names: tuple[str, ...]) -> str | None:
+    """Return the first id that one of these cookies holds."""
+    for name in names:
+        raw = cookie(header, name)
+        found = None if raw is None else id_in(raw)
+        if found is not None:
+            return found
+    return None
+
+
+def id_in(raw: str) -> str | None:
+    """Return the id in a cookie's value; None for what is no id or cannot be read."""
+    if len(raw) > 10 * _LONGEST_ID:
+        return None
+    text = unquote(raw, errors="replace")
+    if text.startswith(_RUDDERSTACK_ENCRYPTED):
+        return None
+    if text.startswith(_RUDDERSTACK):
+        decoded = _base64(text.removeprefix(_RUDDERSTACK))
+        if decoded is None:
+            return None
+        text = decoded
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return None
+        text = value if isinstance(value, str) else ""
+    text = text.strip()
+    if not text or text in ("null", "undefined") or len(text) > _LONGEST_ID or not text.isprintable():
+        return None
+    return text
+
+
+def _base64(text: str) -> str | None:
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,245 @@
+"""What a request says about who and where: the values of a scope, found out when the first event asks for them.
+
+    View (a framework's request) + Options -> RequestScope -> analytics_client.scope.of
+
+Owns the names and forms of the context's fields (the Spec's Common Fields: ip, userAgent, locale, page, campaign), the
+options that all frameworks share, and the own first-party cookie. Knows no framework: each brings a `View`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, quote
+from uuid import UUID
+
+from analytics_client import Client, ConfigError
+from analytics_client.contrib.addresses import client_address
+from analytics_client.contrib.cookies import ANONYMOUS_ID_COOKIES, USER_ID_COOKIES, first_id
+from analytics_client.contrib.guard import guarded
+
+FIELDS = ("userAgent", "locale", "page", "campaign")
+
+#: Characters kept of a header, a URL or a parameter: anybody can send any length, and an event has 32 KB in all.
+_MOST_KEPT = 1_000
+_MOST_KEPT_OF_URL = 2_000
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_LOCALE = re.compile(r"\s*([A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?$")
+_CAMPAIGN = {"utm_campaign": "name"}
+_COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+#: The own cookie's attributes (RFC 6265, 4.1.2), beside Secure, which depends on the request.
+COOKIE: Mapping[str, Any] = {"Max-Age": 365 * 24 * 3600, "Path": "/", "SameSite": "Lax", "HttpOnly": True}
+
+
+class View(Protocol):
+    """A framework's request. Nothing in it is read before an event needs it."""
+
+    def header(self, name: str) -> str:
+        """Return a header, several of one name joined by commas; empty if there is none. `name` in lower case."""
+
+    def peer(self) -> str:
+        """Return the address that is connected."""
+
+    def scheme(self) -> str: ...
+    def host(self) -> str: ...
+
+    def path(self) -> str:
+        """Return the path, decoded."""
+
+    def query(self) -> str:
+        """Return what follows the question mark, as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is taken from a request.
+
+    Args:
+        trusted_proxies: how many proxies of your own stand before this server. None: `context.ip` is not sent.
+        proxy_header: where they write the address they were called from: `x-forwarded-for` or `forwarded`.
+        omit: fields of the context that are not filled: any of `userAgent`, `locale`, `page`, `campaign`.
+        vendor_cookies: read the browser SDKs' cookies.
+        cookie: name of a first-party cookie of our own, set at the first event of a visitor without an anonymous id.
+            None: none is set.
+        user_id: called with the framework's request; returns the id of who is logged in, or None.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+
+    trusted_proxies: int | None = None
+    proxy_header: str = "x-forwarded-for"
+    omit: Collection[str] = ()
+    vendor_cookies: bool = True
+    cookie: str | None = None
+    user_id: Callable[[Any], Any] | None = None
+
+    def __post_init__(self) -> None:
+        count = self.trusted_proxies
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 100):
+            raise ConfigError("trusted_proxies must be None or a number of proxies, 0 to 100")
+        if self.proxy_header not in ("x-forwarded-for", "forwarded"):
+            raise ConfigError("proxy_header must be 'x-forwarded-for' or 'forwarded'")
+        if isinstance(self.omit, str) or not set(self.omit) <= set(FIELDS):
+            raise ConfigError(f"omit must be a list of some of {', '.join(FIELDS)}")
+        if self.cookie is not None and (not isinstance(self.cookie, str) or not _COOKIE_NAME.fullmatch(self.cookie)):
+            raise ConfigError("cookie must be None or a name of 1 to 64 letters, digits and _ . -")
+        if self.user_id is not None and not callable(self.user_id):
+            raise ConfigError("user_id must be a callable that takes the request")
+
+
+OPTION_NAMES = frozenset(field.name for field in fields(Options))
+
+
+def separated(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+    """Part a framework's settings into the options here, and the client's.
+
+    Raises:
+        ConfigError: an option is wrong. Unknown names are the client's to refuse.
+    """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"must be a mapping of options, not {type(settings).__name__}")
+    own = {name: value for name, value in settings.items() if name in OPTION_NAMES}
+    return Options(**own), {name: value for name, value in settings.items() if name not in OPTION_NAMES}
+
+
+class RequestScope:
+    """The values of one request's scope. Read late, the context once; the user each time: people log in and out.
+
+    Args:
+        view: the request.
+        options: what to take.
+        client: told of what goes wrong.
+        user: the framework's way to the user; the option `user_id` has gone into it.
+    """
+
+    __slots__ = ("_anonymous_id", "_client", "_context", "_cookies", "_made", "_options", "_user", "_view")
+
+    integrations = None
+
+    def __init__(self, view: View, options: Options, client: Client, user: Callable[[], Any] | None) -> None:
+        self._view = view
+        self._options = options
+        self._client = client
+        self._user = user
+        self._context: dict[str, Any] | None = None
+        self._cookies: str | None = None
+        self._anonymous_id: str | None = None
+        self._made = False
+
+    @property
+    def user_id(self) -> Any:
+        """Who is logged in, says the framework; else who the browser's SDK was told it is."""
+        found = None if self._user is None else guarded(self._client, "user_id", self._user)
+        if found is None and self._options.vendor_cookies:
+            return guarded(self._client, "cookies", first_id, self._cookie_header(), USER_ID_COOKIES)
+        return found if found is None or isinstance(found, (str, int, UUID)) else guarded(
+            self._client, "user_id", str, found
+        )
+
+    @property
+    def anonymous_id(self) -> str | None:
+        """The browser's: its SDK's, or the one in the own cookie, or a new one for that."""
+        if self._anonymous_id is None:
+            self._anonymous_id = guarded(self._client, "cookies", self._find_anonymous_id)
+        return self._anonymous_id
+
+    @property
+    def context(self) -> Mapping[str, Any]:
+        """What the request says, in the Spec's fields; of what it does not say, nothing."""
+        if self._context is None:
+            view, options = self._view, self._options
+            ways: dict[str, Callable[[], Any]] = {
+                "userAgent": lambda: view.header("user-agent")[:_MOST_KEPT],
+                "locale": lambda: _locale(view.header("accept-language")[:_MOST_KEPT]),
+                "page": lambda: _page(view),
+                "campaign": lambda: _campaign(view.query()[:_MOST_KEPT_OF_URL]),
+            }
+            ways = {name: way for name, way in ways.items() if name not in options.omit}
+            if options.trusted_proxies is not None:
+                ways["ip"] = self._ip
+            found = {name: guarded(self._client, f"context.{name}", way) for name, way in ways.items()}
+            self._context = {name: value for name, value in found.items() if value}
+        return self._context
+
+    @property
+    def new_anonymous_id(self) -> str | None:
+        """The anonymous id that was made for this visitor and belongs into the own cookie; None if none was."""
+        return self._anonymous_id if self._made else None
+
+    def _cookie_header(self) -> str:
+        if self._cookies is None:
+            self._cookies = guarded(self._client, "cookies", self._view.header, "cookie") or ""
+        return self._cookies
+
+    def _find_anonymous_id(self) -> str | None:
+        own = self._options.cookie
+        names = (ANONYMOUS_ID_COOKIES if self._options.vendor_cookies else ()) + (() if own is None else (own,))
+        found = first_id(self._cookie_header(), names)
+        if found is None and own is not None:
+            found = os.urandom(16).hex()
+            self._made = True
+        return found
+
+    def _ip(self) -> str | None:
+        options = self._options
+        assert options.trusted_proxies is not None
+        return client_address(
+            self._view.peer(),
+            self._view.header(options.proxy_header),
+            trusted_proxies=options.trusted_proxies,
+            forwarded=options.proxy_header == "forwarded",
+        )
+
+
+def cookie_header(values: RequestScope, options: Options, *, secure: bool) -> str | None:
+    """Return the Set-Cookie header that keeps a new anonymous id in the browser; None if there is none."""
+    value = values.new_anonymous_id
+    if value is None:
+        return None
+    attributes = "".join(f"; {name}" if given is True else f"; {name}={given}" for name, given in COOKIE.items())
+    return f"{options.cookie}={value}{attributes}{'; Secure' if secure else ''}"
+
+
+def _page(view: View) -> dict[str, str]:
+    path = quote(view.path()[:_MOST_KEPT_OF_URL], safe=_PATH_SAFE)[:_MOST_KEPT_OF_URL]
+    query = view.query()[:_MOST_KEPT_OF_URL]
+    search = f"?{query}" if query else ""
+    host = view.host()[:_MOST_KEPT]
+    page = {
+        "path": path,
+        "url": f"{view.scheme()}://{host}{path}{search}" if host else "",
+        "referrer": view.header("referer")[:_MOST_KEPT_OF_URL],
+        "search": search,
+    }
+    return {name: value for name, value in page.items() if value}
+
+
+def _locale(accept: str) -> str | None:
+    """The most wanted language of an Accept-Language header (RFC 9110, 12.5.4), the first of equals."""
+    best, best_weight = None, 0.0
+    for each in accept.split(","):
+        found = _LOCALE.match(each)
+        if found is None:
+            continue
+        try:
+            weight = float(found[2]) if found[2] else 1.0
+        except ValueError:
+            continue
+        if weight > best_weight:
+            best, best_weight = found[1], weight
+    return best
+
+
+def _campaign(query: str) -> dict[str, str]:
+    """The utm_ parameters under the Spec's names: utm_campaign is `name`, utm_x is `x`."""
+    if "utm_" not in query:
+        return {}
+    pairs = parse_qsl(query, errors="replace")
+    return {
+        _CAMPAIGN.get(key, key.removeprefix("utm_"))[:_MOST_KEPT]: value[:_MOST_KEPT]
+        for key, value in pairs
+        if key.startswith("utm_") and value
+    }
