@@ -46,7 +46,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__init__": {"client", "delivery", "dialects", "errors", "implicit", "outcome", "scopes", "version"},
     "collector": {"version"},
     "demo": {"client"},
-    "commands": {"__init__", "collector", "demo"},
+    "importer": {"__init__", "config", "delivery", "errors"},
+    "commands": {"__init__", "collector", "demo", "importer"},
     "cli": {"commands"},
 }
 
@@ -66,6 +67,11 @@ PURE = [
     "delivery.queue",
     "delivery.gate",
     "delivery.wire",
+    "importer.binding",
+    "importer.casts",
+    "importer.dates",
+    "importer.mapping",
+    "importer.source",
 ]
 IMPURE_MODULES = {"threading", "socket", "sqlite3", "requests", "urllib3", "time", "random", "asyncio", "subprocess"}
 IMPURE_CALLS = {"now", "utcnow", "today", "urandom", "uuid4", "uuid1", "monotonic", "perf_counter", "getenv"}

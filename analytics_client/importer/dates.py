@@ -6,11 +6,11 @@ error of its row, never read some other way.
 """
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from analytics_client.errors import ConfigError
@@ -28,9 +28,12 @@ _UNITS = {
     "epoch_ns": Decimal("0.001"),
 }
 
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 _MONTH = "[Jj]an|[Ff]eb|[Mm]ar|[Aa]pr|[Mm]ay|[Jj]un|[Jj]ul|[Aa]ug|[Ss]ep|[Oo]ct|[Nn]ov|[Dd]ec"
 _ZONE = r"Z|UTC|GMT|[+-]\d\d(?::?\d\d)?"
+
+_SHORT_DATE = re.compile(r"^(\d{4})-(\d{1,2})-(\d{1,2})(?=$|[T ])")
 
 # What each directive of strptime matches. English names whatever the locale: files do not know this machine's.
 _DIRECTIVES = {
@@ -118,9 +121,14 @@ def _zoned(read: Callable[[Any], datetime], zone: tzinfo | None) -> Callable[[An
 
 
 def _read_iso(value: Any) -> datetime:
-    if type(value) is str:
+    if type(value) is not str:
+        return _read_native(value)
+    try:
         return datetime.fromisoformat(value)
-    return _read_native(value)
+    except ValueError:
+        # One-digit months and days, as real exports write them: `2006-4-7 17:08`.
+        padded = _SHORT_DATE.sub(lambda found: f"{found[1]}-{found[2]:0>2}-{found[3]:0>2}", value.strip(), count=1)
+        return datetime.fromisoformat(padded)
 
 
 def _read_native(value: Any) -> datetime:
@@ -266,8 +274,10 @@ def _possible(value: Any) -> list[str]:
     if isinstance(value, date):
         return [NATIVE]
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
-        size = abs(value)
-        return ["epoch" if size < 10**11 else "epoch_ms" if size < 10**14 else "epoch_us" if size < 10**17 else "epoch_ns"]
+        size = abs(int(value)) if isfinite(value) else 0
+        return [
+            "epoch" if size < 10**11 else "epoch_ms" if size < 10**14 else "epoch_us" if size < 10**17 else "epoch_ns"
+        ]
     if not isinstance(value, str):
         return []
     text = value.strip()

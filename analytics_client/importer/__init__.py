@@ -1,0 +1,13 @@
+"""Importing history: every row of a file becomes one event, sent once, at its own time.
+
+    from analytics_client.importer import RowMapping, run
+
+    summary = run(["reviews.csv.gz"], mapping=RowMapping.from_toml("reviews.toml"))
+
+This file owns the room's public names. Nothing in the core imports it.
+"""
+
+from analytics_client.importer.dates import DateForm
+from analytics_client.importer.mapping import RowMapping
+
+__all__ = ["DateForm", "RowMapping"]
