@@ -42,7 +42,7 @@ def encode(message: Message, dialect: Dialect, report: Report, default: Callable
     if orjson is not None:
         try:
             # The slice is a copy of exact size: orjson's own buffer is over-allocated, to 4 KB for half of one.
-            return orjson.dumps(shaped, option=_OPTIONS)[:-1]
+            return orjson.dumps(shaped, None, _OPTIONS)[:-1]
         except TypeError:
             pass
     clean = normalise(message, report, default)

@@ -110,7 +110,9 @@ def build(
         value = own[name]
         if type(value) is type_ and value:
             message[name] = value
-        elif (value is not None or required) and (checked := check(name, value)) is not None:
+        elif value is None and not required:
+            continue
+        elif (checked := check(name, value)) is not None:
             message[name] = checked
 
     if "category" in message:

@@ -8,7 +8,6 @@ reported, logged once; raised in strict mode, never otherwise. The steps themsel
 
 import re
 from collections.abc import Callable
-from os import getpid
 from typing import TYPE_CHECKING, Any
 
 from analytics_client import scopes
@@ -73,7 +72,7 @@ class Pipeline:
     ) -> str | None:
         """Take one call; its arguments are those of `message.build`. Return the message id, or None if refused."""
         config, stamps, delivery, report = self._config, self._stamps, self._delivery, self._report
-        if getpid() != delivery.pid:
+        if not delivery.marker[0]:
             delivery.check_process()  # before anything else: whatever a child has inherited may be locked
         event = b""
         try:

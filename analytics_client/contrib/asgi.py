@@ -154,9 +154,7 @@ class AnalyticsMiddleware:
             trouble(client, "flush at shutdown", error)
 
 
-def _setting_cookie(
-    send: Send, values: RequestScope, options: Options, connection: ASGIScope, client: Client
-) -> Send:
+def _setting_cookie(send: Send, values: RequestScope, options: Options, connection: ASGIScope, client: Client) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             secure = connection.get("scheme") == "https"

@@ -135,8 +135,10 @@ class RequestScope:
         found = None if self._user is None else guarded(self._client, "user_id", self._user)
         if found is None and self._options.vendor_cookies:
             return guarded(self._client, "cookies", first_id, self._cookie_header(), USER_ID_COOKIES)
-        return found if found is None or isinstance(found, (str, int, UUID)) else guarded(
-            self._client, "user_id", str, found
+        return (
+            found
+            if found is None or isinstance(found, (str, int, UUID))
+            else guarded(self._client, "user_id", str, found)
         )
 
     @property

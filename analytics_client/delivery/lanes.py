@@ -96,7 +96,7 @@ class BatchLanes:
             chunk.not_before = chunk.opened_at + self._flush_interval
         chunk.events.append(event)
         chunk.size += size
-        if chunk.person != person:
+        if chunk.person is not None and chunk.person != person:
             chunk.person = None
         count = len(chunk.events)
         if count == envelope.max_events:

@@ -110,6 +110,8 @@ class Delivery:
             pause=_pause,
         )
         self.pid = os.getpid()
+        #: Its first item is false in a forked child, which must call `check_process` before anything else.
+        self.marker = process.marker()
 
     # -- events --------------------------------------------------------------------------------------------------
 

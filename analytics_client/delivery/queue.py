@@ -88,10 +88,10 @@ class MemoryQueue:
         return self._appended - self._gone
 
     def append(self, event: bytes, envelope: Envelope, person: str) -> News:
-        size = len(event) + EVENT_OVERHEAD
-        if self.held_bytes + size > self._max_bytes:
+        held_bytes = self.held_bytes + len(event) + EVENT_OVERHEAD
+        if held_bytes > self._max_bytes:
             return News.FULL
-        self.held_bytes += size
+        self.held_bytes = held_bytes
         self._appended += 1
         return self._lanes.add(event, envelope, person, self._epoch, self._now)
 

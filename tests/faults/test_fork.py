@@ -1,9 +1,11 @@
 """Forks at any moment, by Python, by C code, by multiprocessing: no hang, and every event once."""
 
+import os
 import sys
 
 import pytest
 
+from analytics_client.delivery import process
 from tests.support.processes import run
 from tests.support.server import Server, serving
 
@@ -334,3 +336,14 @@ def test_a_callback_may_fork(server: Server) -> None:
         print(client.close(10), client.stats.delivered)
     """)
     assert (ended.out, ended.err) == ("True 5\n", "")
+
+
+@pytest.mark.parametrize("platform", ["linux", "elsewhere"])
+def test_the_marker_tells_a_child_from_its_parent(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", platform)
+    marker = process.marker()
+    pid = os.fork()
+    if not pid:
+        os._exit(7 if marker[0] else 0)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert marker[0]

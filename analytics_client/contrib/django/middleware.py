@@ -109,7 +109,9 @@ def _is_page(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 def _stream_in_scope(response: Any, values: RequestScope) -> None:
     content = response.streaming_content
-    response.streaming_content = _later(content, values) if getattr(response, "is_async", False) else _pieces(content, values)
+    response.streaming_content = (
+        _later(content, values) if getattr(response, "is_async", False) else _pieces(content, values)
+    )
 
 
 def _pieces(content: Iterable[bytes], values: RequestScope) -> Iterator[bytes]:
