@@ -25,13 +25,20 @@ class ScopeValues(Protocol):
     """
 
     @property
-    def user_id(self) -> Any: ...
+    def user_id(self) -> Any:
+        """For calls that give no id of their own."""
+
     @property
-    def anonymous_id(self) -> Any: ...
+    def anonymous_id(self) -> Any:
+        """Likewise."""
+
     @property
-    def context(self) -> Mapping[str, Any] | None: ...
+    def context(self) -> Mapping[str, Any] | None:
+        """Merged under the call's own."""
+
     @property
-    def integrations(self) -> Mapping[str, Any] | None: ...
+    def integrations(self) -> Mapping[str, Any] | None:
+        """Merged likewise."""
 
 
 @dataclass(frozen=True, slots=True)

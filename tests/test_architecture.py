@@ -45,6 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implicit": {"client", "config", "errors", "notices"},
     "__init__": {"client", "delivery", "dialects", "errors", "implicit", "outcome", "scopes", "version"},
     "collector": {"version"},
+    "contrib": {"__init__", "scopes"},  # the public package, and the scope in force
     "demo": {"client"},
     "importer": {"__init__", "config", "delivery", "errors"},
     "commands": {"__init__", "collector", "demo", "importer"},

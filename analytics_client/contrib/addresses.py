@@ -1,4 +1,4 @@
-"""Whose request it is, by address: what stands in X-Forwarded-For or Forwarded, and how much of it can be believed. Pure.
+"""Whose request it is, by address: what X-Forwarded-For or Forwarded say, and how much of it can be believed. Pure.
 
 Each proxy appends the address it was called from, so the right end was written by the proxies one runs oneself, and
 whatever stands left of that may be forged. Knows the two headers' syntax (RFC 7239); decides nothing about sending it.

@@ -96,6 +96,7 @@ class AnalyticsMiddleware:
         self._flush_timeout = flush_timeout
 
     async def __call__(self, connection: ASGIScope, receive: Receive, send: Send) -> None:
+        """Handle a connection, or the lifespan."""
         client = guarded(None, "default client", chosen, self._client)
         if client is None or not client.enabled:
             await self.app(connection, receive, send)

@@ -50,8 +50,7 @@ def _flush(given: Client | None, context: Any, reserve: float, most: float) -> N
         if client is not None:
             left = context.get_remaining_time_in_millis() / 1000 - reserve
             if not client.flush(max(0.0, min(left, most))):
-                client.notice(
-                    "lambda_unsent", "", "events are still queued at the end of a call; the next one sends them"
-                )
+                sentence = "events are still queued at the end of a call; the next one sends them"
+                client.notice("lambda_unsent", "", sentence)
     except Exception as error:
         trouble(client, "flush at the end of the call", error)

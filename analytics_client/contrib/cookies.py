@@ -1,8 +1,8 @@
 """The browser SDKs' cookies: the ids they keep, in every form they are written in. Pure.
 
-Segment's analytics.js writes `ajs_anonymous_id` and `ajs_user_id` plain, older versions as JSON; RudderStack's SDK writes
-`rl_anonymous_id` and `rl_user_id` as JSON in base64 behind `RS_ENC_v3_`, older versions encrypted, which nobody can read
-here. All of them may be percent-encoded. What cannot be read is no id. Never raises, whatever a browser sends.
+Segment's analytics.js writes `ajs_anonymous_id` and `ajs_user_id` plain, older versions as JSON; RudderStack's SDK
+writes `rl_anonymous_id` and `rl_user_id` as JSON in base64 behind `RS_ENC_v3_`, older versions encrypted, which nobody
+can read here. All of them may be percent-encoded. What cannot be read is no id. Never raises, whatever is sent.
 """
 
 import base64

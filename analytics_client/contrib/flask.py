@@ -3,8 +3,8 @@
     analytics = Analytics(app)          # or Analytics() and analytics.init_app(app), for app factories
     analytics.client.track(event="Item Purchased")
 
-Settings stand in `app.config["ANALYTICS_CLIENT"]`: the client's options and those of `contrib.request.Options`, by their
-names. The work is the WSGI middleware's; owns only where the settings and the user come from.
+Settings stand in `app.config["ANALYTICS_CLIENT"]`: the client's options and those of `contrib.request.Options`, by
+their names. The work is the WSGI middleware's; owns only where the settings and the user come from.
 """
 
 import sys
@@ -74,6 +74,7 @@ class Analytics:
         if self._given is not None:
             return self._given
         client = current_app.extensions.get(_NAME)
-        if not isinstance(client, Client):
+        if client is None:
             raise RuntimeError("this application has no client: call init_app first")
-        return client
+        found: Client = client
+        return found

@@ -42,8 +42,11 @@ class View(Protocol):
     def peer(self) -> str:
         """Return the address that is connected."""
 
-    def scheme(self) -> str: ...
-    def host(self) -> str: ...
+    def scheme(self) -> str:
+        """Return http or https (or ws, wss), as this server sees it."""
+
+    def host(self) -> str:
+        """Return the Host header."""
 
     def path(self) -> str:
         """Return the path, decoded."""
@@ -78,13 +81,13 @@ class Options:
 
     def __post_init__(self) -> None:
         count = self.trusted_proxies
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= 100):
+        if count is not None and (type(count) is not int or not 0 <= count <= 100):
             raise ConfigError("trusted_proxies must be None or a number of proxies, 0 to 100")
         if self.proxy_header not in ("x-forwarded-for", "forwarded"):
             raise ConfigError("proxy_header must be 'x-forwarded-for' or 'forwarded'")
-        if isinstance(self.omit, str) or not set(self.omit) <= set(FIELDS):
+        if not isinstance(self.omit, (list, tuple, set, frozenset)) or not set(self.omit) <= set(FIELDS):
             raise ConfigError(f"omit must be a list of some of {', '.join(FIELDS)}")
-        if self.cookie is not None and (not isinstance(self.cookie, str) or not _COOKIE_NAME.fullmatch(self.cookie)):
+        if self.cookie is not None and not _COOKIE_NAME.fullmatch(str(self.cookie)):
             raise ConfigError("cookie must be None or a name of 1 to 64 letters, digits and _ . -")
         if self.user_id is not None and not callable(self.user_id):
             raise ConfigError("user_id must be a callable that takes the request")

@@ -84,6 +84,7 @@ class AnalyticsMiddleware:
         self._options = Options(user_id=user_id, **options)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Handle a request."""
         client = guarded(None, "default client", chosen, self._client)
         if client is None or not client.enabled:
             return self.app(environ, start_response)
@@ -95,7 +96,8 @@ class AnalyticsMiddleware:
             start_response = _setting_cookie(start_response, values, options, environ, client)
         with scope.of(values):
             body = self.app(environ, start_response)
-        if isinstance(body, (list, tuple)) or isinstance(body, environ.get("wsgi.file_wrapper") or ()):
+        for_the_server = environ.get("wsgi.file_wrapper")
+        if type(body) in (list, tuple, for_the_server):
             return body  # made already, or for the server alone to send
         return _Body(body, values)
 

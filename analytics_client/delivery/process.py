@@ -12,10 +12,9 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from analytics_client.delivery.lifecycle import Delivery
@@ -65,20 +64,24 @@ def finalize_in_child() -> None:
 _MADV_WIPEONFORK = 18
 
 
-class _SameProcess(Sequence[bool]):
-    """Stands in for a marker where the kernel has none: asks for the process's id."""
+class Marker(Protocol):
+    """See `marker`."""
+
+    def __getitem__(self, index: int) -> int:
+        """Return the first item."""
+
+
+class _SameProcess:
+    """A marker where the kernel has none: asks for the process's id."""
 
     def __init__(self) -> None:
         self._pid = os.getpid()
 
-    def __getitem__(self, _index: Any) -> Any:
+    def __getitem__(self, _index: int) -> int:
         return os.getpid() == self._pid
 
-    def __len__(self) -> int:
-        return 1
 
-
-def marker() -> Sequence[int]:
+def marker() -> Marker:
     """Return something whose first item is true here, and false in a child forked from here, also in C code.
 
     Every call asks this, and on Linux a system call would be a twentieth of what a call costs. So it is a page of

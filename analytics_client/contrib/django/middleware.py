@@ -40,6 +40,7 @@ class AnalyticsMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Handle a request."""
         if self._is_async:
             return self._answer_async(request)
         values = self._values(request, None)
@@ -108,10 +109,8 @@ def _is_page(request: HttpRequest, response: HttpResponseBase) -> bool:
 
 
 def _stream_in_scope(response: Any, values: RequestScope) -> None:
-    content = response.streaming_content
-    response.streaming_content = (
-        _later(content, values) if getattr(response, "is_async", False) else _pieces(content, values)
-    )
+    in_scope = _later if getattr(response, "is_async", False) else _pieces
+    response.streaming_content = in_scope(response.streaming_content, values)
 
 
 def _pieces(content: Iterable[bytes], values: RequestScope) -> Iterator[bytes]:

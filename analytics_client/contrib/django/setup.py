@@ -84,7 +84,7 @@ def loaded() -> Setup | None:
     try:
         return load()
     except ConfigError as error:
-        _logger.error("events are not sent: %s", error)
+        _logger.warning("events are not sent: %s", error)
         return None
 
 
@@ -105,7 +105,7 @@ def client() -> Client:
 
 def forget() -> None:
     """Read the settings anew at the next use: for tests that change them. The old client is closed, its events sent."""
-    global _setup, _disabled  # noqa: PLW0603
+    global _setup, _disabled
     with _lock:
         old, _setup, _disabled = _setup, None, None
     if old is not None:
