@@ -25,11 +25,15 @@ def main() -> None:
             found = work("growth_worker.py", what="queued", url="http://127.0.0.1:9", events=queued)
             row(queued, found["caller_us"], found["bytes"])
 
-    table("calling threads, 200,000 events", ("CPU µs per event", "events/s"))
+    columns = ("CPU µs per event", "events/s", "the plain floor's CPU", "its events/s")
+    table("calling threads, 200,000 events", columns)
     for threads in (1, 2, 4, 8, 16, 32, 64):
-        with sink() as url:
-            found = work("growth_worker.py", what="threads", url=url, events=200_000, threads=threads)
-        row(threads, found["cpu_us"], found["events_per_s"])
+        figures = []
+        for name in ("ours", "floor"):
+            with sink() as url:
+                found = work("growth_worker.py", what="threads", url=url, events=200_000, threads=threads, name=name)
+            figures += [found["cpu_us"], found["events_per_s"]]
+        row(threads, *figures)
 
     table("bytes of an event", ("CPU µs per event", "events/s", "MB/s"))
     for size, events in ((250, 200_000), (510, 200_000), (1_000, 100_000), (5_000, 50_000), (30_000, 20_000)):

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 
-from contenders import Ours
+from contenders import CONTENDERS, Ours
 from worker import resident, send
 
 
@@ -23,9 +23,9 @@ def queued(url: str, events: int) -> dict[str, float]:
     return {"caller_us": called / events * 1e6, "bytes": (resident() - before) / events}
 
 
-def threads(url: str, events: int, threads: int) -> dict[str, float]:
+def threads(url: str, events: int, threads: int, name: str) -> dict[str, float]:
     """The cost of the same events from several threads at once."""
-    contender = Ours(url)
+    contender = CONTENDERS[name](url)
     send(contender, 2_000, 510, 1_000)
     workers = [threading.Thread(target=send, args=(contender, events // threads, 510, 1_000)) for _ in range(threads)]
     wall, process = time.perf_counter(), time.process_time()
