@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a developer does with a checkout, one word each: `python3 dev.py demo`, `test`, `lint`, `types`, `docs`, `ci`.
+"""What a developer does with a checkout, a word each: `python3 dev.py demo`, `example`, `test`, `lint`, `docs`, `ci`...
 
 Needs only Python: each command first makes the virtual environment `.venv` beside this file and installs what it wants,
 once. Owns no knowledge of the package itself.
@@ -35,6 +35,12 @@ def demo(arguments: list[str]) -> int:
     """Send real reviews through the client into a local collector, and show what arrived."""
     install("cli", "collector")
     return run(BIN / "analytics-client", "demo", *arguments)
+
+
+def example(arguments: list[str]) -> int:
+    """Run an example application under its real server, and show what arrived; without a name, say which there are."""
+    install("examples")
+    return run(PYTHON, "examples/run.py", *arguments)
 
 
 def test(arguments: list[str]) -> int:
@@ -82,6 +88,7 @@ def ci(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "demo": demo,
+    "example": example,
     "test": test,
     "lint": lint,
     "types": types,

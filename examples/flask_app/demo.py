@@ -1,0 +1,35 @@
+"""What `dev.py example flask_app` does: two visitors, one of whom logs in and buys."""
+
+from run import Ask, Example
+
+ANNA = {"Cookie": "ajs_anonymous_id=%22anna-in-the-browser%22", "User-Agent": "Anna's browser"}
+BOB = "bob"
+
+EXAMPLE = Example(
+    servers=[["{python}", "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "-k", "gthread", "app:create_app()"]],
+    # gunicorn keeps a control socket in that directory.
+    environment={"FLASK_SECRET_KEY": "for this demonstration only", "XDG_RUNTIME_DIR": "{directory}"},
+    asks=[
+        Ask("GET", "/items/7?utm_source=mail&utm_campaign=autumn", ANNA, browser="Anna, who has Segment's cookie"),
+        Ask("GET", "/items/8", browser=BOB),
+        Ask("POST", "/login", data={"name": "bob"}, browser=BOB),
+        Ask("POST", "/orders/1001", browser=BOB),
+        Ask("GET", "/report/1", browser=BOB),
+    ],
+    arrives=[
+        {
+            "event": "Item Viewed",
+            "userId": None,
+            "anonymousId": "anna-in-the-browser",
+            "context": {
+                "userAgent": "Anna's browser",
+                "page": {"path": "/items/7", "search": "?utm_source=mail&utm_campaign=autumn"},
+                "campaign": {"source": "mail", "name": "autumn"},
+            },
+        },
+        {"event": "Item Viewed", "userId": None, "context": {"page": {"path": "/items/8"}, "campaign": None}},
+        {"type": "identify", "userId": "bob", "context": {"page": {"path": "/login"}}},
+        {"event": "Order Completed", "userId": "bob", "context": {"page": {"path": "/orders/1001"}}},
+        {"event": "Report Downloaded", "userId": "bob", "context": {"page": {"path": "/report/1"}}},
+    ],
+)
