@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from analytics_client.errors import ConfigError, InvalidMessage
 from analytics_client.importer.casts import CASTS
-from analytics_client.importer.dates import DateForm, find_form, zone_of
+from analytics_client.importer.dates import ISO, DateForm, find_form, zone_of
 from analytics_client.importer.source import Source
+from analytics_client.importer.tables import REASON
 
 if TYPE_CHECKING:
     from analytics_client.importer.mapping import RowMapping
@@ -123,6 +124,8 @@ class _Table:
 
     def check(self, mapping: "RowMapping") -> None:
         """Refuse columns that are not there, before anything is sent."""
+        if self._columns is None and not self._known:
+            return  # no rows, no columns
         for name in _named(mapping):
             if name not in self._known:
                 raise ConfigError(
@@ -134,7 +137,7 @@ class _Table:
 
     def unnamed(self, mapping: "RowMapping") -> list[str]:
         """Return the columns that the mapping does not name."""
-        named = set(_named(mapping))
+        named = {*_named(mapping), REASON}
         return [each for each in self._known if each not in named]
 
     def getter(self, path: str, source: Source) -> _Get:
@@ -215,6 +218,8 @@ def bind(
             forms[when.column] = DateForm(when.form, zone)
         elif when.column in known:
             forms[when.column] = known[when.column]
+        elif not sample:
+            forms[when.column] = DateForm(ISO, zone)  # which cannot be mistaken for another
         else:
             forms[when.column] = find_form(when.column, table.values(when.column, sample), zone)
     return Calls(mapping, table, forms)

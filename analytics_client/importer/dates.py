@@ -232,8 +232,9 @@ _ASCTIME = re.compile(rf"[A-Z][a-z]{{2}} (?:{_MONTH}) [ \d]\d \d\d:\d\d:\d\d \d{
 _SECONDS = re.compile(r"[+-]?\d{9,10}(\.\d+)?")
 _DIGITS = {12: "epoch_ms", 13: "epoch_ms", 15: "epoch_us", 16: "epoch_us", 18: "epoch_ns", 19: "epoch_ns"}
 
-#: Distinct forms looked for, and values that each is tried on.
-_TRIED = 5_000
+# Values of the sample that are asked for their form, and values that each form is then tried on.
+_LOOKED_AT = 200
+_TRIED = 10_000
 
 
 def find_form(column: str, sample: Iterable[Any], zone: tzinfo | None = None) -> DateForm:
@@ -245,7 +246,7 @@ def find_form(column: str, sample: Iterable[Any], zone: tzinfo | None = None) ->
     values = [each for each in sample if each is not None and each != ""][:_TRIED]
     if not values:
         raise ConfigError(f"the column {column!r} has no dates in the first rows: say how to read it, {_HOW}")
-    names = Counter(name for value in values[:200] for name in _possible(value))
+    names = dict.fromkeys(name for value in values[:_LOOKED_AT] for name in _possible(value))
     fits = {name: _fitting(DateForm(name), values) for name in names}
     best = max(fits.values(), default=0)
     if best * 2 < len(values):

@@ -143,7 +143,8 @@ class RowMapping:
         Args:
             columns: the table's, in the order of each row's values; None: rows are dicts (JSON objects), and a column
                 is there if one row of the sample has it.
-            sample: rows by which the form of the timestamps is found, where the mapping does not give it.
+            sample: rows by which the form of the timestamps is found, where the mapping does not give it. Without any
+                it is ISO 8601, which cannot be mistaken for another.
             known: forms found before, by column.
 
         Returns:
