@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from analytics_client import AnalyticsError, Client, Outcome, Reason, __version__
+from analytics_client.import_command import import_command
 
 KINDS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 
@@ -23,6 +24,8 @@ KINDS = ("identify", "track", "page", "screen", "group", "alias", "merge")
 def cli() -> None:
     """Send events to Segment, RudderStack and SegmentStream, and see them arrive."""
 
+
+cli.add_command(import_command)
 
 # -- send ----------------------------------------------------------------------------------------------------------
 

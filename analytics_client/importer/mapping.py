@@ -127,13 +127,21 @@ class RowMapping:
         Raises:
             ConfigError: the file is not there, not TOML, or wrong.
         """
+        return cls.from_dict(cls.read_toml(path))
+
+    @staticmethod
+    def read_toml(path: str | Path) -> dict[str, Any]:
+        """Read the content of a TOML file, for `from_dict`.
+
+        Raises:
+            ConfigError: the file is not there, or not TOML.
+        """
         try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            return tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"the mapping {path} cannot be read: {error.strerror}") from None
         except ValueError as error:
             raise ConfigError(f"the mapping {path} is not TOML: {error}") from None
-        return cls.from_dict(content)
 
     def bind(
         self, columns: Sequence[str] | None, sample: Iterable[Any] = (), *, known: Mapping[str, DateForm] | None = None
