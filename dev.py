@@ -45,7 +45,7 @@ def example(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     """Run the tests; arguments are pytest's."""
-    install("test")
+    install("test", *(["spark"] if "" in arguments else []))  # `-m ""`: the heavy tier
     return run(PYTHON, "-m", "pytest", *arguments)
 
 

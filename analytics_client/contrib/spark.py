@@ -10,7 +10,8 @@ travels inside the pickled writer: never as an option, which plans, logs and the
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ _CLIENT_OPTIONS: dict[str, type] = {
     "batch": bool,
     "allow_insecure": bool,
 }
+#: Given to every format, and not meant for this one.
+_SPARKS_OWN = ("path", "checkpointlocation")
 _OWN_OPTIONS = ("key_file", "mapping", "type", "event", "on_invalid", "flush_timeout", "max_events_per_second")
 
 
@@ -72,7 +75,7 @@ class Plan:
         Raises:
             ConfigError: one of them is wrong or missing, or the columns make no event; nothing was sent.
         """
-        given = {name.lower(): value for name, value in options.items() if name.lower() != "path"}
+        given = {name.lower(): value for name, value in options.items() if name.lower() not in _SPARKS_OWN}
         if overwrite:
             raise ConfigError('events cannot be overwritten, only added: use mode("append")')
         if "write_key" in given:
@@ -164,14 +167,14 @@ def send(plan: Plan, rows: Iterable[Row]) -> Written:
     """Send one partition's rows, and return when all are delivered.
 
     Raises:
-        NotDeliveredError: some were not; the sentence says how many, and what the first one met.
+        NotDeliveredError: some were not; the sentence says how many, and what the last one met.
     """
     context = TaskContext.get()
     partition = 0 if context is None else context.partitionId()
     batch = None if context is None else context.getLocalProperty("streaming.sql.batchId")
-    failures: list[Outcome] = []
-    # Refusals raise, being strict; what is told here was accepted and failed later. One is enough to say.
-    client = plan.client(strict=True, on_full="block", on_failed=lambda outcome: failures or failures.append(outcome))
+    # Refusals raise, being strict; what is told here was accepted and failed later.
+    failures: deque[Outcome] = deque(maxlen=1)
+    client = plan.client(strict=True, on_full="block", on_failed=failures.append)
     try:
         invalid = _call(plan, client, rows, RowIds(f"{partition}/{batch or ''}"))
         settled = client.flush(plan.flush_timeout)
@@ -210,12 +213,12 @@ def _bucket(rate: float) -> tuple[Bucket | None, Any]:
     return (Bucket(rate, time.monotonic) if rate else None), time.sleep
 
 
-def _sentence(partition: int, accepted: int, delivered: int, failures: list[Outcome]) -> str:
+def _sentence(partition: int, accepted: int, delivered: int, failures: Sequence[Outcome]) -> str:
     text = f"partition {partition}: {accepted - delivered:,} of {accepted:,} events were not delivered"
     if failures:
-        first = failures[0]
-        status = "" if first.status is None else f", status {first.status}"
-        text += f"; the first as {first.reason}{status}{f': {first.cause}' if first.cause else ''}"
+        last = failures[-1]
+        status = "" if last.status is None else f", status {last.status}"
+        text += f"; the last as {last.reason}{status}{f': {last.cause}' if last.cause else ''}"
     return text
 
 

@@ -123,7 +123,7 @@ class RowCalls:
 
     def _message(self, values: Any) -> dict[str, Any]:
         """Return the spec message of one row: what has no name there becomes a property or a trait."""
-        message = dict(self._constants)
+        message: dict[str, Any] = dict(self._constants)
         others = {}
         for column, value in zip(self._columns, values, strict=True):
             if value is None:
