@@ -716,3 +716,14 @@ def test_a_client_nobody_holds_delivers_and_goes(server: Server) -> None:
     del client
     gc.collect()
     server.wait_for(1)
+
+
+def test_what_integrations_ask_of_a_client(caplog: pytest.LogCaptureFixture) -> None:
+    client, _ = captured()
+    with client:
+        assert client.enabled
+        for _again in range(2):
+            client.notice("hook", "user_id ValueError", "user_id raised ValueError; the request is not affected")
+        assert client.stats.notices == {"hook": 2}
+    assert caplog.messages == ["user_id raised ValueError; the request is not affected"]
+    assert not Client(enabled=False).enabled

@@ -1,11 +1,13 @@
 import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from analytics_client import carry, scope
 from analytics_client.scopes import Scope, completed_ids, current
+from tests.support.capture import captured
 
 
 def test_there_is_none_outside() -> None:
@@ -92,4 +94,47 @@ def test_leaving_in_another_context_is_harmless() -> None:
     entered = scope(user_id="u")
     contextvars.copy_context().run(entered.__enter__)
     entered.__exit__(None, None, None)
+    assert current() is None
+
+
+class Late:
+    """Values that say when they are asked for."""
+
+    integrations = None
+
+    def __init__(self, asked: list[str]) -> None:
+        self.asked = asked
+
+    @property
+    def user_id(self) -> str:
+        self.asked.append("user_id")
+        return "u"
+
+    @property
+    def anonymous_id(self) -> str:
+        self.asked.append("anonymous_id")
+        return "a"
+
+    @property
+    def context(self) -> dict[str, Any]:
+        self.asked.append("context")
+        return {"ip": "1.1.1.1"}
+
+
+def test_values_found_out_late_are_asked_for_by_the_calls_that_need_them() -> None:
+    asked: list[str] = []
+    analytics, capture = captured()
+    with analytics, scope.of(Late(asked)), scope(context={"locale": "en"}):
+        assert asked == []
+        analytics.track(event="E")
+        assert set(asked) == {"user_id", "anonymous_id", "context"}
+    (event,) = capture.events
+    assert (event["userId"], event["anonymousId"]) == ("u", "a")
+    assert (event["context"]["ip"], event["context"]["locale"]) == ("1.1.1.1", "en")
+
+
+def test_scopes_of_both_kinds_nest_in_any_order() -> None:
+    with scope(user_id="outer", integrations={"All": False}), scope.of(Late([])) as inside:
+        assert (inside.user_id, inside.anonymous_id) == ("u", "a")
+        assert inside.integrations == {"All": False}
     assert current() is None
