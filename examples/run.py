@@ -52,10 +52,11 @@ class Example:
     """How to run an example. In commands and values `{python}`, `{port}`, `{spare_port}`, `{directory}` are filled in.
 
     Args:
-        servers: command lines, started in this order in the example's folder. The last one listens on `{port}`.
+        servers: command lines, started in this order in the example's folder. One of them listens on `{port}`.
         asks: the requests, made one after the other.
         arrives: a part of each event that must arrive, in any order, each once; and nothing else may.
         prepare: commands that are run to their end before.
+        commands: commands that are run to their end once the servers are up, where not all is done by requests.
         environment: for all of them. `{directory}` is empty, and gone afterwards.
     """
 
@@ -63,6 +64,7 @@ class Example:
     asks: Sequence[Ask]
     arrives: Sequence[Mapping[str, Any]]
     prepare: Sequence[Sequence[str]] = ()
+    commands: Sequence[Sequence[str]] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -114,6 +116,9 @@ def run(example: Example, folder: Path, directory: str, collector: str, *, serve
             stack.callback(end, process)
             servers.append(process)
         wait_for_port(port, servers[-1])
+        for command in example.commands:
+            print("$", " ".join(command).replace("{python}", "python"), flush=True)
+            subprocess.run([fill(each, filled) for each in command], cwd=folder, env=environment, check=True)
         make(example.asks, f"http://127.0.0.1:{port}")
         if serve:
             print(f"\nthe example on http://127.0.0.1:{port}/, what arrives on {collector}/events; Ctrl-C ends both")
