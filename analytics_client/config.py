@@ -219,6 +219,8 @@ class Config:
             ConfigError: one clear sentence for the first option that is wrong.
         """
         environment = os.environ if environment is None else environment
+        if given.get("enabled") is False:
+            environment = {}  # a client that does nothing has nothing to be told, and so nothing can be wrong
         if isinstance(write_key, WriteKey):
             write_key = write_key.reveal()
         elif write_key is None:
@@ -235,6 +237,8 @@ class Config:
                 value = _from_environment(option.name, option.metadata["parse"], environment)
             if value is not None:
                 values[option.name] = option.metadata["check"](option.name, value)
+        if not write_key and values.get("enabled") is False:
+            write_key = "none"  # whoever switches it off need not have one
         return cls(write_key=WriteKey(write_key), **values)
 
 

@@ -180,3 +180,11 @@ def test_a_write_key_never_shows_itself() -> None:
     assert WriteKey("a") == WriteKey("a") != WriteKey("b")
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(config)
+
+
+def test_switched_off_it_needs_nothing_and_nothing_is_wrong() -> None:
+    wrong = {"ANALYTICS_FLUSH_AT": "many", "ANALYTICS_DIALECT": "rudderstack"}
+    assert not Config.load(None, {"enabled": False}, wrong).enabled
+    assert not Config.load(None, {}, {"ANALYTICS_ENABLED": "0"}).enabled
+    with pytest.raises(ConfigError, match="write_key is missing"):
+        Config.load(None, {"enabled": True}, {"ANALYTICS_ENABLED": "0"})

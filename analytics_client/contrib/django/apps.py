@@ -10,6 +10,7 @@ from analytics_client import ConfigError
 from analytics_client.contrib.django import auth, setup
 
 _MIDDLEWARE = "analytics_client.contrib.django.middleware.AnalyticsMiddleware"
+_AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 class AnalyticsConfig(AppConfig):
@@ -34,12 +35,17 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
     try:
         setup.load()
     except ConfigError as error:
-        hint = "Until this is mended the site runs without events."
+        hint = "Until this is mended a server runs on without events."
         messages.append(checks.Error(str(error), hint=hint, id="analytics_client.E001"))
-    if _MIDDLEWARE not in settings.MIDDLEWARE:
+    middleware = list(settings.MIDDLEWARE)
+    if _MIDDLEWARE not in middleware:
         hint = f"Add {_MIDDLEWARE!r}, after the authentication's."
         text = "The middleware is not in MIDDLEWARE: events do not know the request they are made in."
         messages.append(checks.Warning(text, hint=hint, id="analytics_client.W001"))
+    elif _AUTHENTICATION in middleware[middleware.index(_MIDDLEWARE) :]:
+        hint = f"Move {_MIDDLEWARE!r} behind {_AUTHENTICATION!r}."
+        text = "The middleware stands before the authentication's: events in async views do not know the user."
+        messages.append(checks.Warning(text, hint=hint, id="analytics_client.W002"))
     return messages
 
 

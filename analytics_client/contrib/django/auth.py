@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 
-from analytics_client.contrib.django import setup
+from analytics_client.contrib.django import setup, users
 from analytics_client.contrib.guard import guarded
 
 
@@ -46,4 +46,4 @@ def _tell_logout(found: setup.Setup, request: Any, user: Any) -> None:
 def _id(found: setup.Setup, request: Any, user: Any) -> Any:
     """The project's own way to the id, where it has one and there is a request; the signals come without, too."""
     decide = found.options.user_id
-    return user.pk if decide is None or request is None else decide(request)
+    return users.id_of(user) if decide is None or request is None else decide(request)

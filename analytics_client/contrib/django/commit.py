@@ -1,6 +1,6 @@
 """Events that wait for their transaction: nothing is sent for an order that was rolled back.
 
-Owns what must not change while an event waits: its time, its properties, the scope it was made in.
+Owns what must not change while an event waits: its time, its properties, the person and the scope it was made in.
 """
 
 import copy
@@ -10,9 +10,10 @@ from typing import Any
 
 from django.db import transaction
 
-from analytics_client import carry
+from analytics_client import Client, carry
 from analytics_client.contrib.django import setup
 from analytics_client.contrib.guard import guarded
+from analytics_client.scopes import completed_ids, current
 
 
 def track_on_commit(
@@ -30,7 +31,9 @@ def track_on_commit(
 ) -> None:
     """Track once the transaction is committed; at once where there is none; never if it is rolled back.
 
-    The event's time is that of this call, its scope the one here, its mappings what they hold now.
+    The event's time is that of this call, its person who it is here, its mappings what they hold now. Like every call
+    it never raises: where Django refuses the callback (an unknown database, a transaction managed by hand) there is no
+    event, counted in `stats.notices` and logged once.
 
     Args:
         using: the database's alias; None: the default one.
@@ -38,6 +41,13 @@ def track_on_commit(
     The other arguments are those of `Client.track`. There is no result: the event does not exist before the commit.
     """
     client = setup.client()
+    if not client.enabled:
+        return
+    here = current()
+    if here is not None:
+        # Now: until the commit somebody may have logged in or out.
+        ids = guarded(client, "track_on_commit", completed_ids, user_id, anonymous_id, here)
+        user_id, anonymous_id = ids or (user_id, anonymous_id)
     given = {
         "properties": properties,
         "context": context,
@@ -58,10 +68,10 @@ def track_on_commit(
         )
 
     # Robust: with `strict=True` a call may raise, and the callbacks behind it must not suffer.
-    transaction.on_commit(carry(send), using=using, robust=True)
+    guarded(client, "track_on_commit", transaction.on_commit, carry(send), using=using, robust=True)
 
 
-def _snapshot(client: Any, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _snapshot(client: Client, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if value is None:
         return None
     copied = guarded(client, "track_on_commit", copy.deepcopy, value)

@@ -55,10 +55,11 @@ class Setup:
     traits: Callable[[Any], Mapping[str, Any]] | None
 
 
-# Guards the two below.
+# Guards the three below.
 _lock = threading.RLock()
 _setup: Setup | None = None
 _disabled: Client | None = None
+_said: str | None = None  # the last trouble in the log: every login asks again
 
 
 def load() -> Setup:
@@ -76,15 +77,21 @@ def load() -> Setup:
                 _setup = _read(getattr(settings, "ANALYTICS_CLIENT", None))
             except ConfigError as error:
                 raise ConfigError(f"ANALYTICS_CLIENT: {error}") from None
+            except Exception as error:
+                # Settings may hold anything, and importing a path runs anything. Its text may hold a secret.
+                raise ConfigError(f"ANALYTICS_CLIENT: reading it raised {type(error).__name__}") from error
         return _setup
 
 
 def loaded() -> Setup | None:
     """Return what the settings say; None, and a line in the log, if they are wrong: the site must run on."""
+    global _said  # noqa: PLW0603
     try:
         return load()
     except ConfigError as error:
-        _logger.warning("events are not sent: %s", error)
+        if _said != str(error):
+            _said = str(error)
+            _logger.warning("events are not sent: %s", error)
         return None
 
 
@@ -105,9 +112,9 @@ def client() -> Client:
 
 def forget() -> None:
     """Read the settings anew at the next use: for tests that change them. The old client is closed, its events sent."""
-    global _setup, _disabled
+    global _setup, _disabled, _said
     with _lock:
-        old, _setup, _disabled = _setup, None, None
+        old, _setup, _disabled, _said = _setup, None, None, None
     if old is not None:
         old.client.close()
 
@@ -137,6 +144,8 @@ def _imported(name: str, path: str) -> Any:
         return import_string(path)
     except ImportError as error:
         raise ConfigError(f"{name}: {error}") from None
+    except Exception as error:
+        raise ConfigError(f"{name}: importing {path!r} raised {type(error).__name__}") from error
 
 
 def _page_rules(given: Any) -> PageRules | None:
