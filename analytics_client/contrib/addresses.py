@@ -42,6 +42,7 @@ def _address(hop: str) -> str | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
+    text = text.partition("%")[0]  # the zone of a link-local address, which says nothing elsewhere and may be any text
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

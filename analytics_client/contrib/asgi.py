@@ -19,6 +19,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[ASGIScope, Receive, Send], Awaitable[None]]
 
+_SHUTDOWN = "lifespan.shutdown"
+_OVER = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
+
 
 class ScopeView:
     """An ASGI connection's scope as a view."""
@@ -62,7 +65,7 @@ def _authenticated(connection: ASGIScope) -> Any:
         return None
     try:
         return user.identity
-    except NotImplementedError:  # Starlette's SimpleUser has a name only, which is no id
+    except NotImplementedError:  # users that have a name only, which is no id
         return None
 
 
@@ -115,33 +118,38 @@ class AnalyticsMiddleware:
     async def _live(self, client: Client, connection: ASGIScope, receive: Receive, send: Send) -> None:
         """Pass the lifespan on, and send what is queued before the server is told that all is over.
 
-        An application that has no lifespan raises before it has said anything; then we take its part, since a server
-        does not tell anybody of the shutdown whose startup was not answered.
+        An application without a lifespan raises or returns before it has asked for a message. Then we take its part:
+        a server tells nobody of the shutdown if nobody has answered to the startup.
         """
-        spoken = False
+        asked = said = ""
+
+        async def receiving() -> Message:
+            nonlocal asked
+            message = await receive()
+            asked = message["type"]
+            return message
 
         async def sending(message: Message) -> None:
-            nonlocal spoken
-            spoken = True
-            if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
+            nonlocal said
+            said = message["type"]
+            if said in _OVER:
                 await self._finish(client)
             await send(message)
 
         try:
-            await self.app(connection, receive, sending)
+            await self.app(connection, receiving, sending)
         except Exception:
-            if spoken:
-                raise
-            await self._live_alone(client, receive, send)
-
-    async def _live_alone(self, client: Client, receive: Receive, send: Send) -> None:
-        # Whether the application has taken the startup message before it raised cannot be known; answering is right
-        # in either case.
-        await send({"type": "lifespan.startup.complete"})
-        while (await receive())["type"] != "lifespan.shutdown":
-            pass
-        await self._finish(client)
-        await send({"type": "lifespan.shutdown.complete"})
+            if asked == _SHUTDOWN and said not in _OVER:
+                await self._finish(client)
+            if asked:
+                raise  # it has one, and that has failed: the server's to know
+        if said in _OVER or said == "lifespan.startup.failed":
+            return
+        if not said:
+            await send({"type": "lifespan.startup.complete"})
+        while asked != _SHUTDOWN:
+            await receiving()
+        await sending({"type": "lifespan.shutdown.complete"})
 
     async def _finish(self, client: Client) -> None:
         """Send what is queued. The client stays open, for whoever starts the application anew, as tests do.
@@ -157,11 +165,13 @@ class AnalyticsMiddleware:
 
 def _setting_cookie(send: Send, values: RequestScope, options: Options, connection: ASGIScope, client: Client) -> Send:
     async def sending(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            secure = connection.get("scheme") == "https"
+        if message["type"] in ("http.response.start", "websocket.accept"):
+            secure = connection.get("scheme") in ("https", "wss")
             cookie = guarded(client, "own cookie", cookie_header, values, options, secure=secure)
             if cookie is not None:
-                message = {**message, "headers": [*message.get("headers", ()), (b"set-cookie", cookie.encode())]}
+                # A cache between us and the visitors must not give all of them one id.
+                more = [(b"set-cookie", cookie.encode()), (b"vary", b"cookie")]
+                message = {**message, "headers": [*(message.get("headers") or ()), *more]}
         await send(message)
 
     return sending

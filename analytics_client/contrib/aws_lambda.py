@@ -24,7 +24,7 @@ def flushing(
     Args:
         client: whose events; None: the module's default client.
         reserve: seconds of the function's time that are left alone.
-        most: seconds that sending may take at the most.
+        most: seconds that sending may take at the most; also where nobody says how much time is left, as in tests.
 
     What is not sent in time stays queued for the next call in this process, and is counted as the notice
     `lambda_unsent`.
@@ -47,10 +47,13 @@ def _flush(given: Client | None, context: Any, reserve: float, most: float) -> N
     client: Client | None = None
     try:
         client = chosen(given)
-        if client is not None:
-            left = context.get_remaining_time_in_millis() / 1000 - reserve
-            if not client.flush(max(0.0, min(left, most))):
-                sentence = "events are still queued at the end of a call; the next one sends them"
-                client.notice("lambda_unsent", "", sentence)
+        if client is not None and not client.flush(_patience(context, reserve, most)):
+            sentence = "events are still queued at the end of a call; the next one sends them"
+            client.notice("lambda_unsent", "", sentence)
     except Exception as error:
         trouble(client, "flush at the end of the call", error)
+
+
+def _patience(context: Any, reserve: float, most: float) -> float:
+    remaining = getattr(context, "get_remaining_time_in_millis", None)
+    return most if remaining is None else max(0.0, min(remaining() / 1000 - reserve, most))

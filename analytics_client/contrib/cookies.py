@@ -6,8 +6,8 @@ can read here. All of them may be percent-encoded. What cannot be read is no id.
 """
 
 import base64
-import binascii
 import json
+import re
 from urllib.parse import unquote
 
 ANONYMOUS_ID_COOKIES = ("ajs_anonymous_id", "rl_anonymous_id")
@@ -15,6 +15,10 @@ USER_ID_COOKIES = ("ajs_user_id", "rl_user_id")
 
 _RUDDERSTACK = "RS_ENC_v3_"
 _RUDDERSTACK_ENCRYPTED = "RudderEncrypt:"
+#: What JavaScript writes for nothing.
+_NO_ID = ("null", "undefined")
+#: Stands for bytes that were no UTF-8.
+_UNREADABLE = "\N{REPLACEMENT CHARACTER}"
 #: Longer than any id these SDKs make, with room for a user's own.
 _LONGEST_ID = 200
 
@@ -23,11 +27,8 @@ def cookie(header: str, name: str) -> str | None:
     """Return the raw value of the first cookie of that name in a Cookie header; None without one (RFC 6265, 5.4)."""
     if name not in header:
         return None
-    for pair in header.split(";"):
-        key, separator, value = pair.partition("=")
-        if separator and key.strip() == name:
-            return value.strip()
-    return None
+    found = re.search(rf"(?:^|;)\s*{re.escape(name)}\s*=([^;]*)", header)
+    return None if found is None else found[1].strip()
 
 
 def first_id(header: str, names: tuple[str, ...]) -> str | None:
@@ -44,28 +45,21 @@ def id_in(raw: str) -> str | None:
     """Return the id in a cookie's value; None for what is no id or cannot be read."""
     if len(raw) > 10 * _LONGEST_ID:
         return None
-    text = unquote(raw, errors="replace")
-    if text.startswith(_RUDDERSTACK_ENCRYPTED):
-        return None
-    if text.startswith(_RUDDERSTACK):
-        decoded = _base64(text.removeprefix(_RUDDERSTACK))
-        if decoded is None:
-            return None
-        text = decoded
-    if text.startswith('"'):
-        try:
-            value = json.loads(text)
-        except ValueError:
-            return None
-        text = value if isinstance(value, str) else ""
-    text = text.strip()
-    if not text or text in ("null", "undefined") or len(text) > _LONGEST_ID or not text.isprintable():
-        return None
-    return text
-
-
-def _base64(text: str) -> str | None:
     try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
-    except (binascii.Error, ValueError):
+        text = unquote(raw, errors="strict")
+        if text.startswith(_RUDDERSTACK_ENCRYPTED):
+            return None
+        if text.startswith(_RUDDERSTACK):
+            text = _base64(text.removeprefix(_RUDDERSTACK))
+        if text.startswith('"'):
+            text = json.loads(text)
+    except ValueError:  # not UTF-8, not base64, not JSON
         return None
+    text = text.strip()
+    if not text or text in _NO_ID or text[0] in "[{" or len(text) > _LONGEST_ID or not text.isprintable():
+        return None
+    return None if _UNREADABLE in text else text
+
+
+def _base64(text: str) -> str:
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()

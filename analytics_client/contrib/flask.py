@@ -46,13 +46,15 @@ class Analytics:
 
     def init_app(self, app: Flask) -> None:
         """Read the settings and wrap the application."""
+        if _NAME in app.extensions:
+            raise ConfigError("this application has the extension already")
         try:
             options, settings = separated(app.config.get("ANALYTICS_CLIENT", {}))
+            if self._given is not None and settings:
+                raise ConfigError(f"{', '.join(settings)}: the client was given and has options already")  # noqa: TRY301
+            client = self._given if self._given is not None else Client(**settings)
         except ConfigError as error:
             raise ConfigError(f"ANALYTICS_CLIENT: {error}") from None
-        if self._given is not None and settings:
-            raise ConfigError(f"ANALYTICS_CLIENT: {', '.join(settings)}: the client was given and has options already")
-        client = self._given if self._given is not None else Client(**settings)
         decide = options.user_id
 
         def user(_environ: Any) -> Any:

@@ -19,13 +19,20 @@ from analytics_client.contrib.addresses import client_address
 from analytics_client.contrib.cookies import ANONYMOUS_ID_COOKIES, USER_ID_COOKIES, first_id
 from analytics_client.contrib.guard import guarded
 
-FIELDS = ("userAgent", "locale", "page", "campaign")
+#: What may be left out of a context. `search` is the query in the page's addresses: `page.search`, `page.url` and
+#: `page.referrer` go out without it.
+FIELDS = ("userAgent", "locale", "page", "search", "campaign")
 
-#: Characters kept of a header, a URL or a parameter: anybody can send any length, and an event has 32 KB in all.
-_MOST_KEPT = 1_000
-_MOST_KEPT_OF_URL = 2_000
-_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
-_LOCALE = re.compile(r"\s*([A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?$")
+# Anybody can send headers of any length, and an event has 32 KB in all. With these bounds, and with URLs in ASCII, a
+# context stays below 20 KB, whatever comes.
+_MOST_OF_HEADER = 500
+_MOST_OF_HOST = 255
+_MOST_OF_URL = 2_000
+# RFC 3986: what may stand in a path as it is, and in a URL that is percent-encoded already.
+_PATH_SAFE = "/:@!$&'()*+,;="
+_URL_SAFE = _PATH_SAFE + "%?#[]{}|^`"
+_CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?$")
+_LOCALE = re.compile(r"\s*([A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5})\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?$")
 _CAMPAIGN = {"utm_campaign": "name"}
 _COOKIE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
@@ -62,10 +69,11 @@ class Options:
     Args:
         trusted_proxies: how many proxies of your own stand before this server. None: `context.ip` is not sent.
         proxy_header: where they write the address they were called from: `x-forwarded-for` or `forwarded`.
-        omit: fields of the context that are not filled: any of `userAgent`, `locale`, `page`, `campaign`.
+        omit: what is left out of the context: any of `userAgent`, `locale`, `page`, `campaign`, and `search`, the
+            query strings of the page's addresses.
         vendor_cookies: read the browser SDKs' cookies.
-        cookie: name of a first-party cookie of our own, set at the first event of a visitor without an anonymous id.
-            None: none is set.
+        cookie: name of a first-party cookie of our own, set at the first event of a visitor without an anonymous id
+            if the response has not begun by then. None: none is set.
         user_id: called with the framework's request; returns the id of who is logged in, or None.
 
     Raises:
@@ -85,18 +93,24 @@ class Options:
             raise ConfigError("trusted_proxies must be None or a number of proxies, 0 to 100")
         if self.proxy_header not in ("x-forwarded-for", "forwarded"):
             raise ConfigError("proxy_header must be 'x-forwarded-for' or 'forwarded'")
-        if not isinstance(self.omit, (list, tuple, set, frozenset)) or not set(self.omit) <= set(FIELDS):
+        if not isinstance(self.omit, (list, tuple, set, frozenset)) or not all(each in FIELDS for each in self.omit):
             raise ConfigError(f"omit must be a list of some of {', '.join(FIELDS)}")
-        if self.cookie is not None and not _COOKIE_NAME.fullmatch(str(self.cookie)):
+        if type(self.vendor_cookies) is not bool:
+            raise ConfigError("vendor_cookies must be True or False")
+        if self.cookie is not None and not _is_cookie_name(self.cookie):
             raise ConfigError("cookie must be None or a name of 1 to 64 letters, digits and _ . -")
         if self.user_id is not None and not callable(self.user_id):
             raise ConfigError("user_id must be a callable that takes the request")
 
 
+def _is_cookie_name(name: Any) -> bool:
+    return isinstance(name, str) and _COOKIE_NAME.fullmatch(name) is not None
+
+
 OPTION_NAMES = frozenset(field.name for field in fields(Options))
 
 
-def separated(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+def separated(settings: Mapping[Any, Any]) -> tuple[Options, dict[str, Any]]:
     """Part a framework's settings into the options here, and the client's.
 
     Raises:
@@ -104,6 +118,9 @@ def separated(settings: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
     """
     if not isinstance(settings, Mapping):
         raise ConfigError(f"must be a mapping of options, not {type(settings).__name__}")
+    strange = [name for name in settings if not isinstance(name, str)]
+    if strange:
+        raise ConfigError(f"options have names, and {strange[0]!r} is none")
     own = {name: value for name, value in settings.items() if name in OPTION_NAMES}
     return Options(**own), {name: value for name, value in settings.items() if name not in OPTION_NAMES}
 
@@ -130,19 +147,17 @@ class RequestScope:
         self._context: dict[str, Any] | None = None
         self._cookies: str | None = None
         self._anonymous_id: str | None = None
-        self._made = False
+        self._made: list[str] = []
 
     @property
     def user_id(self) -> Any:
         """Who is logged in, says the framework; else who the browser's SDK was told it is."""
         found = None if self._user is None else guarded(self._client, "user_id", self._user)
-        if found is None and self._options.vendor_cookies:
+        if found is None or found is False or found == "":
+            if not self._options.vendor_cookies:
+                return None
             return guarded(self._client, "cookies", first_id, self._cookie_header(), USER_ID_COOKIES)
-        return (
-            found
-            if found is None or isinstance(found, (str, int, UUID))
-            else guarded(self._client, "user_id", str, found)
-        )
+        return found if isinstance(found, (str, int, UUID)) else guarded(self._client, "user_id", str, found)
 
     @property
     def anonymous_id(self) -> str | None:
@@ -157,10 +172,10 @@ class RequestScope:
         if self._context is None:
             view, options = self._view, self._options
             ways: dict[str, Callable[[], Any]] = {
-                "userAgent": lambda: view.header("user-agent")[:_MOST_KEPT],
-                "locale": lambda: _locale(view.header("accept-language")[:_MOST_KEPT]),
-                "page": lambda: _page(view),
-                "campaign": lambda: _campaign(view.query()[:_MOST_KEPT_OF_URL]),
+                "userAgent": lambda: view.header("user-agent")[:_MOST_OF_HEADER],
+                "locale": lambda: _locale(view.header("accept-language")[:_MOST_OF_HEADER]),
+                "page": lambda: _page(view, search="search" not in options.omit),
+                "campaign": lambda: _campaign(_url_text(view.query())),
             }
             ways = {name: way for name, way in ways.items() if name not in options.omit}
             if options.trusted_proxies is not None:
@@ -172,7 +187,7 @@ class RequestScope:
     @property
     def new_anonymous_id(self) -> str | None:
         """The anonymous id that was made for this visitor and belongs into the own cookie; None if none was."""
-        return self._anonymous_id if self._made else None
+        return self._made[0] if self._made else None
 
     def _cookie_header(self) -> str:
         if self._cookies is None:
@@ -184,8 +199,9 @@ class RequestScope:
         names = (ANONYMOUS_ID_COOKIES if self._options.vendor_cookies else ()) + (() if own is None else (own,))
         found = first_id(self._cookie_header(), names)
         if found is None and own is not None:
-            found = os.urandom(16).hex()
-            self._made = True
+            # Two threads of one request may come here at once: the first one's is everybody's.
+            self._made.append(os.urandom(16).hex())
+            found = self._made[0]
         return found
 
     def _ip(self) -> str | None:
@@ -208,18 +224,25 @@ def cookie_header(values: RequestScope, options: Options, *, secure: bool) -> st
     return f"{options.cookie}={value}{attributes}{'; Secure' if secure else ''}"
 
 
-def _page(view: View) -> dict[str, str]:
-    path = quote(view.path()[:_MOST_KEPT_OF_URL], safe=_PATH_SAFE)[:_MOST_KEPT_OF_URL]
-    query = view.query()[:_MOST_KEPT_OF_URL]
-    search = f"?{query}" if query else ""
-    host = view.host()[:_MOST_KEPT]
+def _page(view: View, *, search: bool) -> dict[str, str]:
+    path = _url_text(view.path(), safe=_PATH_SAFE)
+    query = _url_text(view.query()) if search else ""
+    asked = f"?{query}" if query else ""
+    host = _url_text(view.host(), most=_MOST_OF_HOST)
+    referrer = _url_text(view.header("referer"))
     page = {
         "path": path,
-        "url": f"{view.scheme()}://{host}{path}{search}" if host else "",
-        "referrer": view.header("referer")[:_MOST_KEPT_OF_URL],
-        "search": search,
+        "url": f"{view.scheme()}://{host}{path}{asked}" if host else "",
+        "referrer": referrer if search else referrer.partition("?")[0],
+        "search": asked,
     }
     return {name: value for name, value in page.items() if value}
+
+
+def _url_text(text: str, *, safe: str = _URL_SAFE, most: int = _MOST_OF_URL) -> str:
+    """A URL or a part of one in ASCII, at most `most` characters, with no escape cut in two."""
+    quoted = quote(text[:most], safe=safe, errors="replace")
+    return quoted if len(text) <= most and len(quoted) <= most else _CUT_ESCAPE.sub("", quoted[:most])
 
 
 def _locale(accept: str) -> str | None:
@@ -233,7 +256,7 @@ def _locale(accept: str) -> str | None:
             weight = float(found[2]) if found[2] else 1.0
         except ValueError:
             continue
-        if weight > best_weight:
+        if best_weight < weight <= 1:
             best, best_weight = found[1], weight
     return best
 
@@ -244,7 +267,7 @@ def _campaign(query: str) -> dict[str, str]:
         return {}
     pairs = parse_qsl(query, errors="replace")
     return {
-        _CAMPAIGN.get(key, key.removeprefix("utm_"))[:_MOST_KEPT]: value[:_MOST_KEPT]
+        _CAMPAIGN.get(key, key.removeprefix("utm_")): value
         for key, value in pairs
-        if key.startswith("utm_") and value
+        if key.startswith("utm_") and key[4:]
     }

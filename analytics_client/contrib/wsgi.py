@@ -12,6 +12,7 @@ from typing import Any
 from analytics_client import Client, scope
 from analytics_client.contrib.guard import chosen, guarded
 from analytics_client.contrib.request import Options, RequestScope, cookie_header
+from analytics_client.scopes import ScopeValues, current
 
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -96,19 +97,26 @@ class AnalyticsMiddleware:
             start_response = _setting_cookie(start_response, values, options, environ, client)
         with scope.of(values):
             body = self.app(environ, start_response)
-        for_the_server = environ.get("wsgi.file_wrapper")
-        if type(body) in (list, tuple, for_the_server):
+        if isinstance(body, (list, tuple)) or _is_for_the_server(body, environ):
             return body  # made already, or for the server alone to send
         return _Body(body, values)
+
+
+def _is_for_the_server(body: object, environ: Environ) -> bool:
+    """Whether it was made by `wsgi.file_wrapper`, which is a class in most servers; in uWSGI it returns the file."""
+    return type(body) is environ.get("wsgi.file_wrapper") or hasattr(body, "read")
 
 
 def _setting_cookie(
     start_response: Callable[..., Any], values: RequestScope, options: Options, environ: Environ, client: Client
 ) -> Callable[..., Any]:
-    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+    def start(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         secure = environ.get("wsgi.url_scheme") == "https"
         cookie = guarded(client, "own cookie", cookie_header, values, options, secure=secure)
-        return start_response(status, headers if cookie is None else [*headers, ("Set-Cookie", cookie)], *rest)
+        if cookie is not None:
+            # A cache between us and the visitors must not give all of them one id.
+            headers = [*headers, ("Set-Cookie", cookie), ("Vary", "Cookie")]
+        return start_response(status, headers) if exc_info is None else start_response(status, headers, exc_info)
 
     return start
 
@@ -118,7 +126,7 @@ class _Body:
 
     __slots__ = ("_body", "_pieces", "_values")
 
-    def __init__(self, body: Iterable[bytes], values: RequestScope) -> None:
+    def __init__(self, body: Iterable[bytes], values: ScopeValues) -> None:
         self._body = body
         self._values = values
         self._pieces: Iterator[bytes] | None = None
@@ -127,10 +135,15 @@ class _Body:
         return self
 
     def __next__(self) -> bytes:
-        with scope.of(self._values):
+        with scope.of(self._values) as entered:
             if self._pieces is None:
                 self._pieces = iter(self._body)
-            return next(self._pieces)
+            try:
+                return next(self._pieces)
+            finally:
+                left = current()
+                if left is not entered and left is not None:
+                    self._values = left  # a scope that the body has opened and will close in a later piece
 
     def close(self) -> None:
         """Close the application's body (PEP 3333: the server calls it whatever has happened)."""
