@@ -47,15 +47,16 @@ def _int(value: Any) -> int:
 
 def exact_number(text: str) -> float | Decimal:
     """Return a decimal fraction's digits as the float that is written the same, or as a Decimal."""
-    return float(text) if len(text) <= _EXACT_DIGITS else Decimal(text)
+    if len(text) > _EXACT_DIGITS or "e" in text or "E" in text:
+        return Decimal(text)  # 1e999 is no infinity, and 1e-999 not nothing
+    return float(text)
 
 
 def _float(value: Any) -> int | float | Decimal:
     if type(value) is str:
         value = value.strip()
         if _NUMBER.fullmatch(value):
-            number = exact_number(value)
-            return number if isfinite(number) else Decimal(value)  # 1e999 is no infinity
+            return exact_number(value)
     elif isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) and isfinite(value):
         return value
     raise ValueError("is no finite number")

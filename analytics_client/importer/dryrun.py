@@ -163,4 +163,7 @@ def dry_run(
     options = Options(client={name: value for name, value in client.items() if value is not None})
     options.config(dry=True)
     plan = Plan.make(files, Reading(format, encoding, delimiter, max_line_bytes), mapping)
-    return DryRun(plan, options, on_progress).run()
+    try:
+        return DryRun(plan, options, on_progress).run()
+    finally:
+        plan.close()

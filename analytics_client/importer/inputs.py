@@ -90,11 +90,16 @@ class Opened:
     ) -> None:
         self.source = source
         self._raw: IO[bytes] | None = None
+        self._parquet: Parquet | None = None
         self._size = source.path.stat().st_size if source.path is not None and source.path.is_file() else 0
         self.table: Table
         self.format: str
         self.delimiter = reading.delimiter or ","
-        self._open(reading, stdin or sys.stdin.buffer)
+        try:
+            self._open(reading, stdin or sys.stdin.buffer)
+        except BaseException:
+            self.close()
+            raise
         self._rows = self.table.rows()
         self.sample: list[Row] = []
         self._fault: InputBroken | None = None
@@ -116,7 +121,8 @@ class Opened:
             if source.path is None:
                 raise ConfigError("Parquet cannot be read from standard input, where nobody can go back: give a file")
             self.close()
-            self.format, self.table = kind, Parquet(source.path, name)
+            self.format = kind
+            self.table = self._parquet = Parquet(source.path, name)
             return
         read, first = _peeked(unpacked(self._raw, head, name))
         if kind is None or kind == "json":
@@ -159,6 +165,8 @@ class Opened:
         """Close the file, but never standard input."""
         if self._raw is not None and self.source.path is not None:
             self._raw.close()
+        if self._parquet is not None:
+            self._parquet.close()
 
 
 def _peeked(read: Read) -> tuple[Read, bytes]:

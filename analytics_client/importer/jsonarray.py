@@ -43,7 +43,10 @@ class JsonArray:
             while True:
                 self._next()
                 raw, values = self._element()
-                yield self._line, raw, values if type(values) is dict else Bad("is no JSON object")
+                if len(raw) > self._most:
+                    yield self._line, raw[:200], Bad(f"is an element of {len(raw):,} characters (see --max-line-bytes)")
+                else:
+                    yield self._line, raw, values if type(values) is dict else Bad("is no JSON object")
                 if self._next() == "]":
                     self._at += 1
                     break

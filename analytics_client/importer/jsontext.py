@@ -13,8 +13,8 @@ except ImportError:  # other interpreters
 
 _HAS_ORJSON = orjson is not None
 
-# Sixteen digits in a row may be a number that a float does not hold, and orjson reads longer ones as floats.
-_LONG_NUMBER = re.compile(rb"[\d.]{16}")
+# Sixteen digits in a row, or an exponent of three, may be a number that a float does not hold.
+_LONG_NUMBER = re.compile(rb"[\d.]{16}|\d[eE][+-]?\d{3}")
 
 
 def _refused_constant(name: str) -> Any:

@@ -29,7 +29,7 @@ class Parquet:
         self._fault: type[Exception] = pa.ArrowException
         self._name = name
         try:
-            self._file = parquet.ParquetFile(path)
+            self._file = parquet.ParquetFile(path, memory_map=False)
         except (self._fault, OSError) as error:
             raise InputBroken(f"{name} is no whole Parquet file ({type(error).__name__})") from None
         self.columns: list[str] = list(self._file.schema_arrow.names)
@@ -46,6 +46,10 @@ class Parquet:
             raise InputBroken(
                 f"{self._name} is damaged after row {number:,} ({type(error).__name__}): every row before was read"
             ) from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
 
     def content(self, raw: Any) -> bytes:
         """The values as Python writes them."""

@@ -51,28 +51,36 @@ class Plan:
             InputBroken: an input cannot be opened.
         """
         plan = cls(find_inputs(files), reading, mapping)
-        rows = max(_LEAST_ROWS, SAMPLE_ROWS // len(plan.inputs))
+        try:
+            plan._look()
+        except BaseException:
+            plan.close()
+            raise
+        return plan
+
+    def _look(self) -> None:
+        mapping = self.mapping
+        rows = max(_LEAST_ROWS, SAMPLE_ROWS // len(self.inputs))
         undecided: list[tuple[Sequence[str] | None, list[Any], ConfigError]] = []
-        for each in plan.inputs:
-            opened = Opened(each, reading, rows=rows)
+        for each in self.inputs:
+            opened = Opened(each, self.reading, rows=rows)
             columns, values = opened.table.columns, opened.values()
-            if mapping is None:
-                _refuse_table(each, columns)
-            else:
-                try:
-                    plan.forms |= mapping.bind(columns, values, known=plan.forms).forms
-                except ConfigError as error:
-                    # Another input may show which form the dates have.
-                    undecided.append((columns, [_merged(values)] if columns is None else values[:1], error))
-            if each is plan.inputs[0]:
-                plan._first = opened  # standard input can be read once only
+            if each is self.inputs[0]:
+                self._first = opened  # standard input can be read once only
             else:
                 opened.close()
+            if mapping is None:
+                _refuse_table(each, columns)
+                continue
+            try:
+                self.forms |= mapping.bind(columns, values, known=self.forms).forms
+            except ConfigError as error:
+                # Another input may show which form the dates have.
+                undecided.append((columns, [_merged(values)] if columns is None else values[:1], error))
         for columns, values, refusal in undecided:
-            if mapping is None or not plan.forms:
+            if mapping is None or not self.forms:
                 raise refusal
-            mapping.bind(columns, values, known=plan.forms)
-        return plan
+            mapping.bind(columns, values, known=self.forms)
 
     def open(self, source: Input) -> tuple[Opened, Any]:
         """Open an input for reading; return it, and what turns its rows into calls."""
@@ -82,6 +90,11 @@ class Plan:
             return opened, self.messages
         calls: Calls = self.mapping.bind(opened.table.columns, opened.values(), known=self.forms)
         return opened, calls
+
+    def close(self) -> None:
+        """Close what was opened and not yet asked for."""
+        if self._first is not None:
+            self._first.close()
 
     def digest(self) -> str:
         """Return what tells this way of making events from another one."""

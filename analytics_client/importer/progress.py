@@ -14,6 +14,7 @@ _BAR_EVERY = 0.1
 _LINE_EVERY = 10.0
 # Seconds over which the rate is taken.
 _RATE_OVER = 10.0
+_RATE_STEP = 0.5
 
 
 class Meter:
@@ -21,24 +22,25 @@ class Meter:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._started: tuple[float, float] | None = None  # time and share of the first look
-        self._looks: deque[tuple[float, int]] = deque()
+        self._looks: deque[tuple[float, int]] = deque([(now(), 0)])
+        self._first: tuple[float, float] | None = None  # when a share was first seen, and which
 
     def look(self, progress: Progress) -> tuple[float, float | None]:
         """Return rows settled a second of late, and seconds left; None while nobody knows."""
         now = self._now()
         settled = progress.delivered + progress.rejected
-        self._looks.append((now, settled))
+        if now - self._looks[-1][0] >= _RATE_STEP:
+            self._looks.append((now, settled))
         while len(self._looks) > 2 and now - self._looks[0][0] > _RATE_OVER:
             self._looks.popleft()
         began, before = self._looks[0]
         rate = (settled - before) / (now - began) if now > began else 0.0
         if progress.share is None:
             return rate, None
-        if self._started is None:
-            self._started = now, progress.share
-        since, share = now - self._started[0], progress.share - self._started[1]
-        left = since * (1 - progress.share) / share if share > 0 and since > 1 else None
+        if self._first is None:
+            self._first = now, progress.share
+        spent, done = now - self._first[0], progress.share - self._first[1]
+        left = spent * (1 - progress.share) / done if done > 0 and spent > 1 else None
         return rate, left
 
 
@@ -74,10 +76,10 @@ class Lines:
 
     def __call__(self, progress: Progress) -> None:
         """Take note of a state."""
-        if self._now() < self._next:
-            return
-        self._next = self._now() + self._every
-        print(line(progress, *self._meter.look(progress)), file=self._out, flush=True)
+        state = self._meter.look(progress)
+        if self._now() >= self._next:
+            self._next = self._now() + self._every
+            print(line(progress, *state), file=self._out, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -292,19 +292,27 @@ class Import:
         if self._on_progress is None:
             return
         track = self._track
-        share = self._opened.share() if self._opened is not None else None
-        inputs = len(self._plan.inputs)
+        delivered = self._delivered + (track.settling.delivered if track else 0)
+        rejected = self._rejected + (track.settling.rejected if track else 0)
         self._on_progress(
             Progress(
                 name=self._name,
                 rows=self._rows,
                 settled_before=self._settled_before,
-                delivered=self._delivered + (track.settling.delivered if track else 0),
-                rejected=self._rejected + (track.settling.rejected if track else 0),
-                share=self._inputs_done / inputs if share is None else min(1.0, (self._inputs_done + share) / inputs),
+                delivered=delivered,
+                rejected=rejected,
+                share=self._share(self._settled_before + delivered + rejected),
                 trouble=self._gateway.last,
             )
         )
+
+    def _share(self, settled: int) -> float | None:
+        """Return the share of everything that is settled: of what is read, which runs ahead, the settled part."""
+        read = self._opened.share() if self._opened is not None else None
+        if read is None or not self._rows:
+            return None
+        read = (self._inputs_done + read) / len(self._plan.inputs)
+        return min(1.0, read * settled / self._rows)
 
 
 def run(
@@ -362,6 +370,9 @@ def run(
     )
     options.config()  # refuses before files are looked at
     plan = Plan.make(files, Reading(format, encoding, delimiter, max_line_bytes), mapping)
-    if options.state is None and any(source.path is None for source in plan.inputs):
-        raise ConfigError("standard input has no place beside it for a checkpoint: give a directory with --state")
-    return Import(plan, options, on_progress).run()
+    try:
+        if options.state is None and any(source.path is None for source in plan.inputs):
+            raise ConfigError("standard input has no place beside it for a checkpoint: give a directory with --state")
+        return Import(plan, options, on_progress).run()
+    finally:
+        plan.close()

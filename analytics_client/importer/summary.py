@@ -138,7 +138,7 @@ class Progress:
         settled_before: of these, settled by earlier runs.
         delivered: events that the server took.
         rejected: rows in the reject files.
-        share: of all inputs' bytes that are read, 0 to 1; None where that is not known.
+        share: of everything that is settled, 0 to 1, by the inputs' bytes; None where that is not known.
         trouble: the last answer, if it was none that is wished for.
     """
 
