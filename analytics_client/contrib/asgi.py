@@ -6,7 +6,7 @@ Pure ASGI: nothing is buffered, websockets and streams pass as they are. At the 
 events are sent, since uvicorn leaves by a signal and no `atexit` runs. Owns nothing else: the values are `request`'s.
 """
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 from analytics_client import Client, scope
@@ -78,7 +78,7 @@ class AnalyticsMiddleware:
         user_id: called with the connection's scope; returns the id of who is logged in, or None. Default: the
             `identity` of `scope["user"]`, where Starlette's AuthenticationMiddleware puts it.
         flush_timeout: seconds that the end of the lifespan waits for events still queued.
-        options: the other ones of `contrib.request.Options`.
+        trusted_proxies, proxy_header, omit, vendor_cookies, cookie: those of `contrib.request.Options`.
 
     Raises:
         ConfigError: an option is wrong.
@@ -91,11 +91,15 @@ class AnalyticsMiddleware:
         *,
         user_id: Callable[[ASGIScope], Any] | None = _authenticated,
         flush_timeout: float = 5.0,
-        **options: Any,
+        trusted_proxies: int | None = None,
+        proxy_header: str = "x-forwarded-for",
+        omit: Collection[str] = (),
+        vendor_cookies: bool = True,
+        cookie: str | None = None,
     ) -> None:
         self.app = app
         self._client = client
-        self._options = Options(user_id=user_id, **options)
+        self._options = Options(trusted_proxies, proxy_header, omit, vendor_cookies, cookie, user_id)
         self._flush_timeout = flush_timeout
 
     async def __call__(self, connection: ASGIScope, receive: Receive, send: Send) -> None:

@@ -62,9 +62,17 @@ class Analytics:
                 return None
             return _logged_in() if decide is None else decide(request)
 
-        shared = {name: getattr(options, name) for name in options.__slots__ if name != "user_id"}
         app.extensions[_NAME] = client
-        app.wsgi_app = AnalyticsMiddleware(app.wsgi_app, client, user_id=user, **shared)  # type: ignore[method-assign]
+        app.wsgi_app = AnalyticsMiddleware(  # type: ignore[method-assign]
+            app.wsgi_app,
+            client,
+            user_id=user,
+            trusted_proxies=options.trusted_proxies,
+            proxy_header=options.proxy_header,
+            omit=options.omit,
+            vendor_cookies=options.vendor_cookies,
+            cookie=options.cookie,
+        )
 
     @property
     def client(self) -> Client:

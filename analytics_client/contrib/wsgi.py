@@ -6,7 +6,7 @@ The scope is in force while the application is called and while its body is prod
 `request`'s. Requests that make no event cost a few microseconds.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 from analytics_client import Client, scope
@@ -66,7 +66,7 @@ class AnalyticsMiddleware:
         app: the application.
         client: whose events; None: the module's default client.
         user_id: called with the environment; returns the id of who is logged in, or None.
-        options: the other ones of `contrib.request.Options`.
+        trusted_proxies, proxy_header, omit, vendor_cookies, cookie: those of `contrib.request.Options`.
 
     Raises:
         ConfigError: an option is wrong.
@@ -78,11 +78,15 @@ class AnalyticsMiddleware:
         client: Client | None = None,
         *,
         user_id: Callable[[Environ], Any] | None = None,
-        **options: Any,
+        trusted_proxies: int | None = None,
+        proxy_header: str = "x-forwarded-for",
+        omit: Collection[str] = (),
+        vendor_cookies: bool = True,
+        cookie: str | None = None,
     ) -> None:
         self.app = app
         self._client = client
-        self._options = Options(user_id=user_id, **options)
+        self._options = Options(trusted_proxies, proxy_header, omit, vendor_cookies, cookie, user_id)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Handle a request."""
