@@ -6,7 +6,7 @@ Owns `.venv-bench` and starting workers in it. Measures nothing.
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ HERE = Path(__file__).resolve().parent
 PEERS = ("segment-analytics-python", "rudder-sdk-python", "posthog", "matplotlib")
 
 
-def prepare() -> None:
-    """Make the environment, once."""
-    done = VENV / ".done"
+def prepare(name: str = "peers", packages: Sequence[str] = PEERS) -> None:
+    """Make the environment, and install what a benchmark compares with, each once."""
+    done = VENV / (".done" if name == "peers" else f".done-{name}")
     if done.exists():
         return
-    print(f"making {VENV.name}, with the peers from the package index ...", file=sys.stderr, flush=True)
-    subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
+    print(f"making {VENV.name}, with the {name} from the package index ...", file=sys.stderr, flush=True)
+    if not PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", VENV], check=True)
     quiet = ["-q", "--disable-pip-version-check"]
-    subprocess.run([PYTHON, "-m", "pip", "install", *quiet, "-e", f"{ROOT}", *PEERS], check=True)
+    subprocess.run([PYTHON, "-m", "pip", "install", *quiet, "-e", f"{ROOT}", *packages], check=True)
     done.touch()
 
 
