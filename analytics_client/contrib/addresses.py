@@ -10,6 +10,9 @@ import re
 # for=192.0.2.60, for="[2001:db8::1]:4711": a parameter of one element of Forwarded.
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"]*)"|([^\s;,"]+))', re.IGNORECASE)
 
+# Nearly every address there is, told without parsing it: in its one form already.
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}")
+
 
 def client_address(peer: str, header: str, *, trusted_proxies: int, forwarded: bool = False) -> str | None:
     """Return the address of the right-most hop that is not a trusted proxy.
@@ -38,6 +41,8 @@ def _hop(element: str) -> str:
 
 def _address(hop: str) -> str | None:
     text = hop.strip().strip('"')
+    if _IPV4.fullmatch(text):
+        return text
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

@@ -6,6 +6,7 @@ can read here. All of them may be percent-encoded. What cannot be read is no id.
 """
 
 import base64
+import functools
 import json
 import re
 from urllib.parse import unquote
@@ -27,8 +28,13 @@ def cookie(header: str, name: str) -> str | None:
     """Return the raw value of the first cookie of that name in a Cookie header; None without one (RFC 6265, 5.4)."""
     if name not in header:
         return None
-    found = re.search(rf"(?:^|;)\s*{re.escape(name)}\s*=([^;]*)", header)
+    found = _pair(name).search(header)
     return None if found is None else found[1].strip()
+
+
+@functools.cache  # the SDKs' names, and those that options give
+def _pair(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?:^|;)\s*{re.escape(name)}\s*=([^;]*)")
 
 
 def first_id(header: str, names: tuple[str, ...]) -> str | None:

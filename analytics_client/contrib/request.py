@@ -6,6 +6,7 @@ Owns the names and forms of the context's fields (the Spec's Common Fields: ip, 
 options that all frameworks share, and the own first-party cookie. Knows no framework: each brings a `View`.
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -31,6 +32,7 @@ _MOST_OF_URL = 2_000
 # RFC 3986: what may stand in a path as it is, and in a URL that is percent-encoded already.
 _PATH_SAFE = "/:@!$&'()*+,;="
 _URL_SAFE = _PATH_SAFE + "%?#[]{}|^`"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/:@!$&'()*+,;=-]*")  # most parts of URLs: nothing to encode
 _CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?$")
 _LOCALE = re.compile(r"\s*([A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,5})\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?$")
 _CAMPAIGN = {"utm_campaign": "name"}
@@ -170,18 +172,13 @@ class RequestScope:
     def context(self) -> Mapping[str, Any]:
         """What the request says, in the Spec's fields; of what it does not say, nothing."""
         if self._context is None:
-            view, options = self._view, self._options
-            ways: dict[str, Callable[[], Any]] = {
-                "userAgent": lambda: view.header("user-agent")[:_MOST_OF_HEADER],
-                "locale": lambda: _locale(view.header("accept-language")[:_MOST_OF_HEADER]),
-                "page": lambda: _page(view, search="search" not in options.omit),
-                "campaign": lambda: _campaign(_url_text(view.query())),
-            }
-            ways = {name: way for name, way in ways.items() if name not in options.omit}
-            if options.trusted_proxies is not None:
-                ways["ip"] = self._ip
-            found = {name: guarded(self._client, f"context.{name}", way) for name, way in ways.items()}
-            self._context = {name: value for name, value in found.items() if value}
+            view, options, found = self._view, self._options, {}
+            for name, way in _WAYS.items():
+                if name not in options.omit:
+                    value = guarded(self._client, f"context.{name}", way, view, options)
+                    if value:
+                        found[name] = value
+            self._context = found
         return self._context
 
     @property
@@ -204,16 +201,6 @@ class RequestScope:
             found = self._made[0]
         return found
 
-    def _ip(self) -> str | None:
-        options = self._options
-        assert options.trusted_proxies is not None
-        return client_address(
-            self._view.peer(),
-            self._view.header(options.proxy_header),
-            trusted_proxies=options.trusted_proxies,
-            forwarded=options.proxy_header == "forwarded",
-        )
-
 
 def cookie_header(values: RequestScope, options: Options, *, secure: bool) -> str | None:
     """Return the Set-Cookie header that keeps a new anonymous id in the browser; None if there is none."""
@@ -224,7 +211,12 @@ def cookie_header(values: RequestScope, options: Options, *, secure: bool) -> st
     return f"{options.cookie}={value}{attributes}{'; Secure' if secure else ''}"
 
 
-def _page(view: View, *, search: bool) -> dict[str, str]:
+def _user_agent(view: View, _options: Options) -> str:
+    return view.header("user-agent")[:_MOST_OF_HEADER]
+
+
+def _page(view: View, options: Options) -> dict[str, str]:
+    search = "search" not in options.omit
     path = _url_text(view.path(), safe=_PATH_SAFE)
     query = _url_text(view.query()) if search else ""
     asked = f"?{query}" if query else ""
@@ -241,11 +233,18 @@ def _page(view: View, *, search: bool) -> dict[str, str]:
 
 def _url_text(text: str, *, safe: str = _URL_SAFE, most: int = _MOST_OF_URL) -> str:
     """A URL or a part of one in ASCII, at most `most` characters, with no escape cut in two."""
+    if len(text) <= most and _PLAIN.fullmatch(text):
+        return text
     quoted = quote(text[:most], safe=safe, errors="replace")
     return quoted if len(text) <= most and len(quoted) <= most else _CUT_ESCAPE.sub("", quoted[:most])
 
 
-def _locale(accept: str) -> str | None:
+def _locale(view: View, _options: Options) -> str | None:
+    return _most_wanted(view.header("accept-language")[:_MOST_OF_HEADER])
+
+
+@functools.lru_cache(maxsize=200)  # a site's browsers send few different ones
+def _most_wanted(accept: str) -> str | None:
     """The most wanted language of an Accept-Language header (RFC 9110, 12.5.4), the first of equals."""
     best, best_weight = None, 0.0
     for each in accept.split(","):
@@ -261,13 +260,32 @@ def _locale(accept: str) -> str | None:
     return best
 
 
-def _campaign(query: str) -> dict[str, str]:
+def _campaign(view: View, _options: Options) -> dict[str, str]:
     """The utm_ parameters under the Spec's names: utm_campaign is `name`, utm_x is `x`."""
+    query = view.query()
     if "utm_" not in query:
         return {}
-    pairs = parse_qsl(query, errors="replace")
-    return {
-        _CAMPAIGN.get(key, key.removeprefix("utm_")): value
-        for key, value in pairs
-        if key.startswith("utm_") and key[4:]
-    }
+    wanted = [pair for pair in _url_text(query).split("&") if pair.startswith("utm_")]
+    pairs = parse_qsl("&".join(wanted), errors="replace")
+    return {_CAMPAIGN.get(key, key.removeprefix("utm_")): value for key, value in pairs if key[4:]}
+
+
+def _ip(view: View, options: Options) -> str | None:
+    if options.trusted_proxies is None:
+        return None
+    return client_address(
+        view.peer(),
+        view.header(options.proxy_header),
+        trusted_proxies=options.trusted_proxies,
+        forwarded=options.proxy_header == "forwarded",
+    )
+
+
+#: How each field of the context is found.
+_WAYS: Mapping[str, Callable[[View, Options], Any]] = {
+    "userAgent": _user_agent,
+    "locale": _locale,
+    "page": _page,
+    "campaign": _campaign,
+    "ip": _ip,
+}
