@@ -6,6 +6,7 @@ The scope is in force while the application is called and while its body is prod
 `request`'s. Requests that make no event cost a few microseconds.
 """
 
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ class EnvironView:
 
     def header(self, name: str) -> str:
         """Return a header. Servers decode its bytes as Latin-1, browsers send UTF-8."""
-        return _text(self._environ.get(f"HTTP_{name.upper().replace('-', '_')}", ""))
+        return _text(self._environ.get(_key(name), ""))
 
     def peer(self) -> str:
         """Return the address that is connected; behind a socket file there is none."""
@@ -52,7 +53,14 @@ class EnvironView:
         return _text(self._environ.get("QUERY_STRING", ""))
 
 
+@functools.cache  # of the names that are asked for here
+def _key(name: str) -> str:
+    return f"HTTP_{name.upper().replace('-', '_')}"
+
+
 def _text(value: str) -> str:
+    if value.isascii():
+        return value
     try:
         return value.encode("latin-1").decode("utf-8", "replace")
     except UnicodeEncodeError:
