@@ -158,18 +158,20 @@ class Import:
     def _feed(self, track: Track, opened: Opened, feed: Feed) -> None:
         settling, limit = track.settling, _FIRST_ROWS
         number = 0
-        for number, row in enumerate(opened.rows(), 1):
-            if settling.is_settled(number):
-                self._settled_before += 1
-                feed.skip(row)
-            else:
-                feed.row(number, row)
-                if len(settling) >= limit:
-                    limit = self._wait_for_room(track)
-            if not number % _LOOK:
-                self._rows += _LOOK
-                self._look(track, number)
-        self._rows += number % _LOOK
+        try:
+            for number, row in enumerate(opened.rows(), 1):
+                if settling.is_settled(number):
+                    self._settled_before += 1
+                    feed.skip(row)
+                else:
+                    feed.row(number, row)
+                    if len(settling) >= limit:
+                        limit = self._wait_for_room(track)
+                if not number % _LOOK:
+                    self._rows += _LOOK
+                    self._look(track, number)
+        finally:
+            self._rows += number % _LOOK
 
     def _limit(self) -> int:
         """Return how many rows may be under way: by the size of their events as far as it is known."""
