@@ -120,8 +120,9 @@ class scope:  # noqa: N801 - used like a function
     @classmethod
     def of(cls, given: ScopeValues) -> "scope":
         """Return a block with the values of `given`, each read when a call needs it: for what costs to find out."""
-        block = cls()
+        block = cls.__new__(cls)  # without a `Scope` to throw away: this is done for each request
         block._given = given
+        block._token = None
         return block
 
     def __enter__(self) -> ScopeValues:

@@ -26,15 +26,20 @@ _OVER = ("lifespan.shutdown.complete", "lifespan.shutdown.failed")
 class ScopeView:
     """An ASGI connection's scope as a view."""
 
-    __slots__ = ("_scope",)
+    __slots__ = ("_headers", "_scope")
 
     def __init__(self, connection: ASGIScope) -> None:
         self._scope = connection
+        self._headers: dict[bytes, list[bytes]] | None = None
 
     def header(self, name: str) -> str:
         """Return a header, several joined; cookies as HTTP/2 parts them."""
-        key = name.encode("latin-1")
-        found = [value for each, value in self._scope.get("headers", ()) if each.lower() == key]
+        if self._headers is None:
+            headers: dict[bytes, list[bytes]] = {}
+            for key, value in self._scope.get("headers", ()):
+                headers.setdefault(key.lower(), []).append(value)
+            self._headers = headers
+        found = self._headers.get(name.encode("latin-1"), ())
         return (b"; " if name == "cookie" else b", ").join(found).decode("utf-8", "replace")
 
     def peer(self) -> str:
