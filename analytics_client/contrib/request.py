@@ -165,7 +165,7 @@ class RequestScope:
     def anonymous_id(self) -> str | None:
         """The browser's: its SDK's, or the one in the own cookie, or a new one for that."""
         if self._anonymous_id is None:
-            self._anonymous_id = guarded(self._client, "cookies", self._find_anonymous_id)
+            self._anonymous_id = self._find_anonymous_id()
         return self._anonymous_id
 
     @property
@@ -194,7 +194,7 @@ class RequestScope:
     def _find_anonymous_id(self) -> str | None:
         own = self._options.cookie
         names = (ANONYMOUS_ID_COOKIES if self._options.vendor_cookies else ()) + (() if own is None else (own,))
-        found = first_id(self._cookie_header(), names)
+        found = guarded(self._client, "cookies", first_id, self._cookie_header(), names)
         if found is None and own is not None:
             # Two threads of one request may come here at once: the first one's is everybody's.
             self._made.append(os.urandom(16).hex())
