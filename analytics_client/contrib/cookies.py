@@ -9,7 +9,7 @@ import base64
 import functools
 import json
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 ANONYMOUS_ID_COOKIES = ("ajs_anonymous_id", "rl_anonymous_id")
 USER_ID_COOKIES = ("ajs_user_id", "rl_user_id")
@@ -52,7 +52,7 @@ def id_in(raw: str) -> str | None:
     if len(raw) > 10 * _LONGEST_ID:
         return None
     try:
-        text = unquote(raw, errors="strict")
+        text = unquote_to_bytes(raw).decode()
         if text.startswith(_RUDDERSTACK_ENCRYPTED):
             return None
         if text.startswith(_RUDDERSTACK):

@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 from uuid import UUID
 
 from analytics_client import Client, ConfigError
 from analytics_client.contrib.addresses import client_address
 from analytics_client.contrib.cookies import ANONYMOUS_ID_COOKIES, USER_ID_COOKIES, first_id
-from analytics_client.contrib.guard import guarded
+from analytics_client.contrib.guard import guarded, trouble
 
 #: What may be left out of a context. `search` is the query in the page's addresses: `page.search`, `page.url` and
 #: `page.referrer` go out without it.
@@ -174,8 +174,13 @@ class RequestScope:
         if self._context is None:
             view, options, found = self._view, self._options, {}
             for name, way in _WAYS.items():
-                if name not in options.omit:
-                    value = guarded(self._client, f"context.{name}", way, view, options)
+                if name in options.omit:
+                    continue
+                try:
+                    value = way(view, options)
+                except Exception as error:
+                    trouble(self._client, f"context.{name}", error)
+                else:
                     if value:
                         found[name] = value
             self._context = found
@@ -265,9 +270,12 @@ def _campaign(view: View, _options: Options) -> dict[str, str]:
     query = view.query()
     if "utm_" not in query:
         return {}
-    wanted = [pair for pair in _url_text(query).split("&") if pair.startswith("utm_")]
-    pairs = parse_qsl("&".join(wanted), errors="replace")
-    return {_CAMPAIGN.get(key, key.removeprefix("utm_")): value for key, value in pairs if key[4:]}
+    found = {}
+    for pair in _url_text(query).split("&"):
+        key, _, value = pair.partition("=")
+        if value and key.startswith("utm_") and key != "utm_":
+            found[_CAMPAIGN.get(key, unquote_plus(key[4:]))] = unquote_plus(value)
+    return found
 
 
 def _ip(view: View, options: Options) -> str | None:
