@@ -121,8 +121,9 @@ def run(example: Example, folder: Path, directory: str, collector: str, *, serve
             subprocess.run([fill(each, filled) for each in command], cwd=folder, env=environment, check=True)
         make(example.asks, f"http://127.0.0.1:{port}")
         if serve:
-            print(f"\nthe example on http://127.0.0.1:{port}/, what arrives on {collector}/events; Ctrl-C ends both")
             with suppress(KeyboardInterrupt):
+                where = f"the example on http://127.0.0.1:{port}/, what arrives on {collector}/events"
+                print(f"\n{where}; Ctrl-C ends both", flush=True)
                 servers[-1].wait()
             return 0
         wait_for_events(collector, len(example.arrives))
@@ -181,6 +182,8 @@ def show(page: Mapping[str, Any], promised: Sequence[Mapping[str, Any]]) -> int:
         print(f"NOT arrived: {dict(part)}")
     for event in left:
         print(f"NOT promised: {event}")
+    for each in copied:
+        print(f"sent again: {each}")
     if missing or left or copied:
         return 1
     print("exactly the promised ones, once each")
