@@ -5,6 +5,7 @@ argument. The summary goes to stdout, the progress to stderr.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def _refuse_key(_context: click.Context, _parameter: click.Parameter, value: str
 @click.option("--gzip", is_flag=True, help="Compress bodies.")
 @click.option("--key-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds the write key.")
 @click.option("--write-key", hidden=True, callback=_refuse_key, expose_value=False)
-def import_command(files: tuple[str, ...], **given: Any) -> None:
+@click.pass_obj
+def import_command(settings: Mapping[str, Any] | None, /, files: tuple[str, ...], **given: Any) -> None:
     """Import history: every row of the files becomes one event, sent once.
 
     Files are NDJSON or JSON arrays of messages, or CSV, TSV, JSON and Parquet tables with a mapping; gzip, bzip2 and
@@ -69,30 +71,32 @@ def import_command(files: tuple[str, ...], **given: Any) -> None:
     value).
     """
     try:
-        status = _run(files, given)
+        status = _run(files, given, settings or {})
     except AnalyticsError as error:
         raise click.ClickException(str(error)) from None
     sys.exit(status)
 
 
-def _run(files: tuple[str, ...], given: dict[str, Any]) -> int:
+def _run(files: tuple[str, ...], given: dict[str, Any], settings: Mapping[str, Any]) -> int:
+    """Run it. `settings`: a write key and options of the client that hold where no flag says otherwise."""
     from analytics_client.importer import dry_run, run  # noqa: PLC0415
     from analytics_client.importer.progress import progress_for  # noqa: PLC0415
     from analytics_client.importer.words import report_text, summary_text  # noqa: PLC0415
 
+    flags = {name: given[name] for name in ("dialect", "host", "concurrency")} | {"gzip": given["gzip"] or None}
+    client = {name: value for name, value in settings.items() if name != "write_key"}
     common = {
         "mapping": _mapping(given),
         "format": given["input_format"],
-        "dialect": given["dialect"],
-        "host": given["host"],
-        "gzip": given["gzip"] or None,
-    } | {name: given[name] for name in ("encoding", "delimiter", "max_line_bytes", "concurrency")}
+        **client,
+        **{name: value for name, value in flags.items() if value is not None},
+    } | {name: given[name] for name in ("encoding", "delimiter", "max_line_bytes")}
     if given["dry_run"]:
         with progress_for() as progress:
             report = dry_run(files, **common, on_progress=progress)
         click.echo(report_text(report))
         return report.exit_status
-    key = given["key_file"].read_text().strip() if given["key_file"] else None
+    key = given["key_file"].read_text().strip() if given["key_file"] else settings.get("write_key")
     own = ("state", "resume", "restart", "max_requests_per_second", "max_events_per_second")
     with progress_for() as progress:
         summary = run(files, **common, write_key=key, on_progress=progress, **{name: given[name] for name in own})

@@ -45,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "implicit": {"client", "config", "errors", "notices"},
     "__init__": {"client", "delivery", "dialects", "errors", "implicit", "outcome", "scopes", "version"},
     "collector": {"version"},
-    "contrib": {"__init__", "scopes"},  # the public package, and the scope in force
+    # The public package and the scope in force; the importer for Spark and for Django's command.
+    "contrib": {"__init__", "scopes", "importer", "import_command"},
     "demo": {"client"},
     "importer": {"__init__", "config", "delivery", "errors"},
     "import_command": {"__init__", "importer"},

@@ -12,7 +12,8 @@ from analytics_client.errors import ConfigError
 
 #: Segment's documents ask to stay under 500 requests and 1,000 events a second. The others name no such figure.
 _PACES = {"segment": (500.0, 1_000.0)}
-_ALLOWED: tuple[str, ...] = (
+#: Options of the client that an import takes; the others are its own business.
+CLIENT_OPTIONS: tuple[str, ...] = (
     "dialect",
     "host",
     "concurrency",
@@ -24,7 +25,7 @@ _ALLOWED: tuple[str, ...] = (
     "proxies",
     "ca_file",
 )
-_ALLOWED += ("allow_insecure", "max_event_bytes", "max_batch_bytes", "max_retry_time", "debug")
+CLIENT_OPTIONS += ("allow_insecure", "max_event_bytes", "max_batch_bytes", "max_retry_time", "debug")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +48,9 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in self.client:
-            if name not in _ALLOWED:
-                raise ConfigError(f"{name} is no option of an import; those of the client are {', '.join(_ALLOWED)}")
+            if name not in CLIENT_OPTIONS:
+                known = ", ".join(CLIENT_OPTIONS)
+                raise ConfigError(f"{name} is no option of an import; those of the client are {known}")
         for name in ("max_requests_per_second", "max_events_per_second"):
             value = getattr(self, name)
             wrong = isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf")

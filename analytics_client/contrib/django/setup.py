@@ -8,7 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
@@ -46,6 +46,7 @@ class Setup:
         pages: which views make a page event; None: none.
         auth_events: whether logging in and out makes the events `Signed In` and `Signed Out`.
         traits: called with a user who logs in; its result goes out as an identify.
+        client_options: what the client was made of, the write key too; not shown by `repr`.
     """
 
     client: Client
@@ -53,6 +54,7 @@ class Setup:
     pages: PageRules | None
     auth_events: bool
     traits: Callable[[Any], Mapping[str, Any]] | None
+    client_options: Mapping[str, Any] = field(repr=False)
 
 
 # Guards the three below.
@@ -136,7 +138,7 @@ def _read(given: Any) -> Setup:
     if traits is not None and not callable(traits):
         raise ConfigError("traits must be a callable that takes the user, or its dotted path")
     options, client_options = separated(rest)
-    return Setup(Client(**client_options), options, pages, auth_events, traits)
+    return Setup(Client(**client_options), options, pages, auth_events, traits, client_options)
 
 
 def _imported(name: str, path: str) -> Any:
