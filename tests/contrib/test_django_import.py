@@ -8,8 +8,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.test import override_settings
 
-from analytics_client.collector import Collector
 import tests.contrib.django_project.project  # noqa: F401 - sets Django up
+from analytics_client.collector import Collector
 
 FLAGS = ("--type", "track", "--event-column", "what", "--user-id", "who", "--timestamp", "at", "--property", "n:int")
 
