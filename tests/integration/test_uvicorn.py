@@ -5,8 +5,10 @@ import json
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+import wsproto
 
 from analytics_client.collector import Collector
 from tests.support.processes import ROOT
@@ -142,6 +144,37 @@ app = AnalyticsMiddleware(bare, analytics, cookie="own")
         assert server.stop() in ENDED
         compare(collector, load)
         is_quiet(server)
+
+
+def test_a_websocket() -> None:
+    with Collector() as collector, serving(uvicorn("app:app"), collector, cwd=APP) as server:
+        for number in range(3):
+            headers = [(b"cookie", b"ajs_anonymous_id=a-%d" % number)]
+            opening = wsproto.events.Request(host="x", target=f"/chat/{number}", extra_headers=headers)
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+                browser = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+                connection.sendall(browser.send(opening))
+                assert [type(each) for each in received(connection, browser)] == [wsproto.events.AcceptConnection]
+                connection.sendall(browser.send(wsproto.events.TextMessage("hello")))
+                assert [each.data for each in received(connection, browser)] == ["hello"]
+        assert server.stop() in ENDED
+        is_quiet(server)
+        found = arrived(collector)
+        assert sorted(found) == [0, 1, 2]
+        for number, [shown] in found.items():
+            event = shown["event"]
+            assert (event["event"], event["anonymousId"]) == ("Message Sent", f"a-{number}")
+            assert event["context"]["page"]["url"] == f"ws://x/chat/{number}"
+            assert event["properties"]["length"] == 5
+
+
+def received(connection: socket.socket, browser: wsproto.WSConnection) -> list[Any]:
+    """Read until there is a whole event, other than the one that says goodbye."""
+    while True:
+        browser.receive_data(connection.recv(4_096))
+        events = [each for each in browser.events() if not isinstance(each, wsproto.events.CloseConnection)]
+        if events:
+            return events
 
 
 ABSURD = {
