@@ -124,6 +124,9 @@ class DryRun:
     def begin(self, message_id: str, entry: tuple[int, int, Any]) -> None:
         """Nothing is kept of a row that is not sent."""
 
+    def begin_own(self, message_id: str, entry: tuple[int, int, Any]) -> None:
+        """Likewise."""
+
     def cancel(self, message_id: str) -> None:
         """Likewise."""
 

@@ -20,6 +20,9 @@ class Ledger(Protocol):
     def begin(self, message_id: str, entry: tuple[int, int, Any]) -> None:
         """The row's event is about to be handed over."""
 
+    def begin_own(self, message_id: str, entry: tuple[int, int, Any]) -> None:
+        """Likewise; the id is the source's own, and may come again."""
+
     def cancel(self, message_id: str) -> None:
         """It was not."""
 
@@ -70,16 +73,18 @@ class Feed:
                 name = event if type(event) is str else ""
                 message_id = self._row_id(number, self._content(raw), kind, name)
                 arguments["message_id"] = message_id
+                self._ledger.begin(message_id, (number, line, raw))
             elif type(message_id) is str:
                 self._seen.add(message_id)
+                self._ledger.begin_own(message_id, (number, line, raw))
             else:
+                message_id = None
                 raise InvalidMessage("messageId", "must be text")  # noqa: TRY301 - handled as the rest here
-            self._ledger.begin(message_id, (number, line, raw))
             if self._methods[kind](**arguments) is None:
                 self._ledger.cancel(message_id)  # the client was closed under us
                 return None
         except InvalidMessage as error:
-            if type(message_id) is str:
+            if message_id is not None:
                 self._ledger.cancel(message_id)
             if isinstance(error, MessageTooLarge):
                 reason = f"{error.size:,} bytes as an event, the limit is {error.limit:,}"

@@ -258,7 +258,8 @@ class Import:
             entry = track.settling.end(self._id_of(outcome, body))
             if entry is not None:
                 said = f", the server said: {outcome.cause}" if outcome.cause else ""
-                self._reject(*entry, f"rejected with status {outcome.status}{said}", f"status {outcome.status}")
+                self._write(*entry[1:], f"rejected with status {outcome.status}{said}", f"status {outcome.status}")
+                track.settling.reject(entry[0])
         elif outcome.reason is Reason.EXPIRED:
             self._gateway.halt(
                 ImportStopped("the server did not take events for too long; what was settled is kept: --resume goes on")
@@ -280,15 +281,16 @@ class Import:
     # -- rows that end otherwise -----------------------------------------------------------------------------------
 
     def _refuse(self, number: int, line: int, raw: Any, reason: str) -> None:
-        self._reject(number, line, raw, reason, reason)
+        assert self._track is not None
+        self._write(line, raw, reason, reason)
+        self._track.settling.refuse(number)
 
-    def _reject(self, number: int, line: int, raw: Any, reason: str, kind: str) -> None:
+    def _write(self, line: int, raw: Any, reason: str, kind: str) -> None:
         track = self._track
         assert track is not None
         track.rejects.add(raw, f"line {line}: {reason}")
         self._problems.add(kind, f"{self._name}:{line}")
         track.rejects_waiting += 1
-        track.settling.reject(number)
 
     def _show(self) -> None:
         if self._on_progress is None:

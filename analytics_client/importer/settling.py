@@ -2,9 +2,14 @@
 
 Rows are handed over in the order of their numbers; their events settle in any. What is kept of a row until then is what
 the reject file needs. Decides nothing, writes nothing.
+
+One thread hands rows over, another tells of their ends, and both do it for every event: so the everyday way takes no
+lock, only steps that are whole by themselves (an assignment into a dict, a pop, an addition to a set), and each counter
+has one writer. Ids of the source's own may come twice; those are guarded by a lock.
 """
 
 import threading
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,74 +26,99 @@ class Settling:
     """
 
     def __init__(self, low: int, beyond: Iterable[int]) -> None:
-        self._lock = threading.Lock()
         #: Every row up to this number is settled, as of the last `state`.
         self.low = low
         self._beyond = set(beyond)
-        self._open: dict[str, Entry | list[Entry]] = {}
-        self._count = 0
+        self._before = low, frozenset(self._beyond)  # `state` moves the others while rows are asked for
+        self._open: dict[str, Entry] = {}
+        self._lock = threading.Lock()  # guards `_own` and `state`
+        self._own: dict[str, deque[Entry]] = {}
+        self._begun = 0
+        self._ended = 0
         self.delivered = 0
-        self.rejected = 0
-        self.changes = 0  # grows with every row that settles
+        self.rejected_here = 0
+        self.rejected_there = 0
 
     def __len__(self) -> int:
         """Return the number of rows that are not settled."""
-        return self._count
+        return self._begun - self._ended
+
+    @property
+    def rejected(self) -> int:
+        """Rows in the reject file."""
+        return self.rejected_here + self.rejected_there
 
     def is_settled(self, number: int) -> bool:
         """Whether a row was settled before this run began."""
-        return number <= self.low or number in self._beyond
+        low, beyond = self._before
+        return number <= low or number in beyond
+
+    # -- in the thread that reads --------------------------------------------------------------------------------
 
     def begin(self, message_id: str, entry: Entry) -> None:
-        """A row's event is about to be handed over."""
+        """A row's event, whose id no other has, is about to be handed over."""
+        self._begun += 1
+        self._open[message_id] = entry
+
+    def begin_own(self, message_id: str, entry: Entry) -> None:
+        """A row's event is about to be handed over, with an id of the source's own."""
+        self._begun += 1
         with self._lock:
-            self._count += 1
-            earlier = self._open.setdefault(message_id, entry)
-            if earlier is not entry:  # the source has the id twice, and the first is still under way
-                self._open[message_id] = [*earlier, entry] if isinstance(earlier, list) else [earlier, entry]
+            self._own.setdefault(message_id, deque()).append(entry)
 
     def cancel(self, message_id: str) -> None:
-        """The row's event was not handed over after all."""
-        with self._lock:
-            self._take(message_id, last=True)
+        """The event of the row that was begun last was not handed over after all."""
+        self._begun -= 1
+        if self._open.pop(message_id, None) is None:
+            self._take_own(message_id, last=True)
 
-    def end(self, message_id: str) -> Entry | None:
-        """A row's event has ended: return the row. It counts as settled after `settle` only."""
-        with self._lock:
-            return self._take(message_id, last=False)
+    def refuse(self, number: int) -> None:
+        """A row that was not handed over is in the reject file."""
+        self._beyond.add(number)
+        self.rejected_here += 1
+
+    # -- in the thread that tells of ends ------------------------------------------------------------------------
 
     def deliver(self, message_id: str) -> None:
         """A row's event was delivered."""
-        with self._lock:
-            entry = self._take(message_id, last=False)
-            if entry is not None:
-                self._beyond.add(entry[0])
-                self.delivered += 1
-                self.changes += 1
+        entry = self._open.pop(message_id, None) or self._take_own(message_id, last=False)
+        if entry is not None:
+            self._beyond.add(entry[0])
+            self.delivered += 1
+            self._ended += 1
+
+    def end(self, message_id: str) -> Entry | None:
+        """A row's event has failed: return the row. It is settled after `reject`."""
+        return self._open.pop(message_id, None) or self._take_own(message_id, last=False)
 
     def reject(self, number: int) -> None:
-        """A row is in the reject file."""
+        """A row that `end` gave is in the reject file."""
+        self._beyond.add(number)
+        self.rejected_there += 1
+        self._ended += 1
+
+    def _take_own(self, message_id: str, *, last: bool) -> Entry | None:
         with self._lock:
-            self._beyond.add(number)
-            self.rejected += 1
-            self.changes += 1
+            entries = self._own.get(message_id)
+            if entries is None:
+                return None
+            entry = entries.pop() if last else entries.popleft()
+            if not entries:
+                del self._own[message_id]
+            return entry
+
+    # -- in any thread -------------------------------------------------------------------------------------------
 
     def state(self) -> tuple[int, int, frozenset[int], int, int]:
-        """Return changes, the number up to which all rows are settled, those beyond, delivered, rejected."""
+        """Return changes, the number up to which all rows are settled, those beyond, delivered, rejected.
+
+        The counts may be behind the rows by what is being settled at this moment, never ahead of them.
+        """
         with self._lock:
+            delivered, rejected = self.delivered, self.rejected
             low, beyond = self.low, self._beyond
             while low + 1 in beyond:
                 low += 1
                 beyond.remove(low)
             self.low = low
-            return self.changes, low, frozenset(beyond), self.delivered, self.rejected
-
-    def _take(self, message_id: str, *, last: bool) -> Entry | None:
-        entry = self._open.pop(message_id, None)
-        if entry is None:
-            return None
-        self._count -= 1
-        if isinstance(entry, list):
-            entry, rest = (entry[-1], entry[:-1]) if last else (entry[0], entry[1:])
-            self._open[message_id] = rest if len(rest) > 1 else rest[0]
-        return entry
+            return delivered + rejected, low, frozenset(beyond), delivered, rejected

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def reviews(path: Path, rows: int = ROWS) -> Path:
     return path
 
 
-def start(path: Path, server: Server, *flags: str, preexec: object = None) -> "subprocess.Popen[str]":
+def start(
+    path: Path, server: Server, *flags: str, preexec: Callable[[], None] | None = None
+) -> "subprocess.Popen[str]":
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANALYTICS_")}
     return subprocess.Popen(
         [sys.executable, "-m", "analytics_client.cli", "import", str(path), "--host", server.url, *FLAGS, *flags],
@@ -43,7 +46,7 @@ def start(path: Path, server: Server, *flags: str, preexec: object = None) -> "s
         text=True,
         start_new_session=True,
         env=clean | {"ANALYTICS_WRITE_KEY": "secret-key-1234"},
-        preexec_fn=preexec,  # type: ignore[call-overload]
+        preexec_fn=preexec,  # noqa: PLW1509 - sets a limit between fork and exec, and nothing else
     )
 
 
@@ -149,7 +152,7 @@ def test_ctrl_c_while_waiting_for_the_pace_or_an_outage_is_quick(tmp_path: Path)
             assert time.monotonic() - started < 5
 
 
-def limited_files(size: int) -> object:
+def limited_files(size: int) -> Callable[[], None]:
     """Return what makes a process unable to write files beyond a size: what a full disk looks like from inside."""
 
     def limit() -> None:

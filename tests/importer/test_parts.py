@@ -216,7 +216,7 @@ def test_an_older_reject_file_is_left_alone(tmp_path: Path) -> None:
 def test_settled_rows_are_those_that_ended(order: list[int], ended: set[int]) -> None:
     settling = Settling(0, ())
     for number in range(1, 40):
-        settling.begin(f"id-{number % 7}", (number, number, None))  # many ids come again
+        settling.begin_own(f"id-{number % 7}", (number, number, None))  # many ids come again
     queues: dict[str, list[int]] = {}
     for number in range(1, 40):
         queues.setdefault(f"id-{number % 7}", []).append(number)
@@ -233,18 +233,24 @@ def test_settled_rows_are_those_that_ended(order: list[int], ended: set[int]) ->
 
 def test_a_row_that_was_cancelled_is_the_last_of_its_id() -> None:
     settling = Settling(0, ())
-    settling.begin("a", (1, 1, "first"))
-    settling.begin("a", (2, 2, "second"))
+    settling.begin_own("a", (1, 1, "first"))
+    settling.begin_own("a", (2, 2, "second"))
     settling.cancel("a")
     assert settling.end("a") == (1, 1, "first")
     assert settling.end("a") is None
+    assert len(settling) == 1
+    settling.reject(1)
     assert len(settling) == 0
+    settling.begin("b", (2, 2, None))
+    settling.cancel("b")
+    assert len(settling) == 0
+    assert settling.state()[1:] == (1, frozenset(), 0, 1)
 
 
 def test_going_on_knows_what_was_settled() -> None:
     settling = Settling(10, {12, 15})
     assert [number for number in range(9, 17) if settling.is_settled(number)] == [9, 10, 12, 15]
-    settling.reject(11)
+    settling.refuse(11)
     assert settling.state()[1:3] == (12, frozenset({15}))
 
 
