@@ -208,6 +208,22 @@ def test_a_warm_shutdown_under_load_loses_nothing_and_the_next_worker_does_the_r
 
 
 @pytest.mark.full
+def test_a_cold_shutdown_breaks_off_tasks_and_loses_no_event(
+    broker: str, collector: Collector, shop: Celery, tmp_path: Path
+) -> None:
+    with working(collector.url, broker, tmp_path, *PREFORK) as worker:
+        done([queue(shop, "work", number, 0.01) for number in range(20)])
+        long = [queue(shop, "work", number, 60.0) for number in (20, 21)]
+        until(lambda: worker.output().count(" received") >= 22, 20, worker.output)
+        worker.process.send_signal(signal.SIGQUIT)
+        worker.process.wait(30)
+    assert not any(result.ready() for result in long)
+    found = arrived(collector)
+    assert set(range(20)) <= set(found)
+    assert {len(events) for events in found.values()} == {1}
+
+
+@pytest.mark.full
 def test_a_child_that_is_killed_loses_what_it_had_not_sent_and_the_others_nothing(
     broker: str, collector: Collector, shop: Celery, tmp_path: Path
 ) -> None:
