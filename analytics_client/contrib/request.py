@@ -7,6 +7,7 @@ options that all frameworks share, and the own first-party cookie. Knows no fram
 """
 
 import functools
+import inspect
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -103,6 +104,8 @@ class Options:
             raise ConfigError("cookie must be None or a name of 1 to 64 letters, digits and _ . -")
         if self.user_id is not None and not callable(self.user_id):
             raise ConfigError("user_id must be a callable that takes the request")
+        if inspect.iscoroutinefunction(self.user_id):
+            raise ConfigError("user_id must not be async: events are made where nothing can be awaited")
 
 
 def _is_cookie_name(name: Any) -> bool:

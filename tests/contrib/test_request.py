@@ -342,6 +342,10 @@ def test_guarded_lets_pass_what_is_not_an_exception() -> None:
 # -- options ---------------------------------------------------------------------------------------------------------
 
 
+async def awaited(request: Any) -> str:
+    return "u-1"
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
@@ -360,6 +364,7 @@ def test_guarded_lets_pass_what_is_not_an_exception() -> None:
         ({"cookie": "a\n"}, "cookie"),
         ({"cookie": 5}, "cookie"),
         ({"user_id": "id"}, "user_id"),
+        ({"user_id": awaited}, "user_id must not be async"),
         ({5: 5}, "names"),
         ([], "mapping"),
         (None, "mapping"),

@@ -109,12 +109,17 @@ def test_long_load_then_a_signal_during_load(options: tuple[str, ...], end: int,
 
 
 @pytest.mark.full
-def test_a_worker_that_dies_is_replaced_and_the_others_events_are_there() -> None:
-    with Collector() as collector, serving(uvicorn("app:app", "--workers", "2"), collector, cwd=APP) as server:
+@pytest.mark.parametrize("recycling", [(), ("--limit-max-requests", "150")], ids=["HUP", "recycled"])
+def test_workers_that_are_replaced_under_load(recycling: tuple[str, ...]) -> None:
+    command = uvicorn("app:app", "--workers", "2", *recycling)
+    with Collector() as collector, serving(command, collector, cwd=APP) as server:
+        first = server.children()
         load = Load(server.url, visit)
         load.start()
         load.wait_for(50)
-        server.signal(signal.SIGHUP)  # uvicorn's: each worker is ended by TERM and started anew
+        if not recycling:
+            server.signal(signal.SIGHUP)  # uvicorn's: each worker is ended by TERM and started anew
+        until(lambda: len(first - server.children()) >= 2, 60, server.output)
         load.wait_for(300)
         assert server.stop() in ENDED
         load.stop()
