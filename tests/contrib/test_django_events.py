@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.test import TestCase
@@ -361,6 +362,30 @@ def test_each_is_asked_for_by_itself(options: dict[str, Any], expected: list[str
         here.browser.force_login(user)
         here.browser.logout()
         assert [event["type"] for event in here.events()] == expected
+
+
+def test_unless_asked_for_a_login_asks_nobody() -> None:
+    def raises(request: HttpRequest) -> str:
+        raise ZeroDivisionError
+
+    with site(user_id=raises) as here:
+        here.browser.force_login(new_user("peter"))
+        here.browser.logout()
+        assert here.notices() == {}
+
+
+def test_keys_of_any_type() -> None:
+    class Strange:
+        pk = 2.5
+
+        def save(self, **_: Any) -> None:  # Django's own receiver notes the login
+            pass
+
+    with site(auth_events=True) as here:
+        user_logged_in.send(sender=Strange, request=None, user=Strange())
+        user_logged_out.send(sender=Strange, request=None, user=Strange())
+        user_logged_out.send(sender=Strange, request=None, user=None)
+        assert [event["userId"] for event in here.events()] == ["2.5", "2.5"]
 
 
 def test_traits_may_be_none_or_raise() -> None:

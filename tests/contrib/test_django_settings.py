@@ -4,7 +4,9 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections import UserDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -183,11 +185,21 @@ def test_switched_off_later_the_middleware_steps_aside() -> None:
 
 
 def test_threads_that_ask_at_the_same_time_get_one_client() -> None:
-    from concurrent.futures import ThreadPoolExecutor
+    interval = sys.getswitchinterval()
+    together = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        together.wait(20)
+        return id(client())
 
     with site(), ThreadPoolExecutor(8) as pool:
-        setup.forget()
-        assert len({id(each) for each in pool.map(lambda _: client(), range(64))}) == 1
+        sys.setswitchinterval(1e-6)
+        try:
+            for _ in range(20):
+                setup.forget()
+                assert len(set(pool.map(ask, range(8)))) == 1
+        finally:
+            sys.setswitchinterval(interval)
 
 
 @pytest.mark.parametrize("key", ["", "k"])

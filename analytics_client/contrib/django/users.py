@@ -35,11 +35,7 @@ def id_of(user: Any) -> Any:
 
 def is_wanted(request: HttpRequest) -> bool:
     """Whether somebody may be logged in of whom it is not known yet who: without a session nobody is."""
-    return (
-        _is_unloaded(request.__dict__.get("user"))
-        and _LOADED not in request.__dict__
-        and settings.SESSION_COOKIE_NAME in request.COOKIES
-    )
+    return _is_unloaded(request.__dict__.get("user")) and settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
 def load(request: HttpRequest) -> None:
