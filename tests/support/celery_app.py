@@ -1,8 +1,9 @@
-"""The tasks that a real Celery worker runs in tests. Each run makes an event with its task's number.
+"""The tasks that a real Celery worker runs in tests. Each run makes an event and a line in a file, with its number.
 
     celery -A tests.support.celery_app worker
 
-Broker and directory come from the environment, as do the client's key and host.
+Broker and directory come from the environment, as do the client's key and host. The file, `runs`, is what events are
+held against: Celery may run a task twice, and nobody else knows.
 """
 
 import os
@@ -21,10 +22,14 @@ app = Celery("tests", broker=f"{os.environ['TEST_REDIS']}/0", backend=f"{os.envi
 app.conf.broker_connection_retry_on_startup = True
 connect(analytics)
 
+DIRECTORY = Path(os.environ["TEST_DIRECTORY"])
+
 
 def ran(number: int, attempt: int = 0) -> int:
-    """Make the event of one run; return the process it was made in."""
+    """Make the event of one run, and its line; return the process it was made in."""
     assert analytics.track(event="Task Ran", properties={"n": number, "attempt": attempt}), analytics.stats
+    with (DIRECTORY / "runs").open("a") as file:
+        file.write(f"{number} {attempt} {os.getpid()}\n")
     return os.getpid()
 
 
@@ -55,7 +60,7 @@ def nested(number: int) -> int:
 @app.task(name="killed", acks_late=True, reject_on_worker_lost=True)
 def killed_once(number: int) -> int:
     """Send the event, then die before the task is acknowledged; the second run does not die."""
-    mark = Path(os.environ["TEST_DIRECTORY"]) / f"killed-{number}"
+    mark = DIRECTORY / f"killed-{number}"
     attempt = int(mark.exists())
     ran(number, attempt)
     if not attempt:
