@@ -16,10 +16,11 @@ from django.contrib.auth import login, logout
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.test import AsyncClient, RequestFactory
+from django.test import AsyncClient, RequestFactory, override_settings
 
 from analytics_client import scope
 from analytics_client.contrib.django import client
+from analytics_client.contrib.django.asgi import get_asgi_application
 from analytics_client.contrib.django.middleware import AnalyticsMiddleware
 from tests.contrib.django_project import urls
 from tests.contrib.django_project.project import MIDDLEWARE, Site, atracks, new_user, page, queries, site, tracks
@@ -499,6 +500,60 @@ def test_keys_of_any_type() -> None:
             request.user = Strange()  # type: ignore[assignment]
             middleware(request)
         assert [event["userId"] for event in here.events()] == [str(key), "0", "x", "2.5"]
+
+
+# -- the end of an ASGI server ---------------------------------------------------------------------------------------
+
+
+async def live(application: Any, inside: Any) -> list[str]:
+    """Run an application's lifespan, as a server does; return what it said."""
+    communicator: Any = AnyCommunicator(application, {"type": "lifespan", "asgi": {"version": "3.0"}})
+    await communicator.send_input({"type": "lifespan.startup"})
+    said = [(await communicator.receive_output(5))["type"]]
+    await inside()
+    await communicator.send_input({"type": "lifespan.shutdown"})
+    said.append((await communicator.receive_output(5))["type"])
+    await communicator.wait(5)
+    return said
+
+
+def test_what_is_queued_is_sent_before_an_asgi_server_leaves() -> None:
+    async def ask_once() -> None:
+        communicator: Any = AnyCommunicator(
+            application,
+            {
+                "type": "http",
+                "asgi": {"version": "3.0"},
+                "http_version": "1.1",
+                "method": "GET",
+                "path": "/any-async/x",
+                "query_string": b"",
+                "headers": [(b"host", b"testserver"), (b"cookie", b"ajs_anonymous_id=a-1")],
+            },
+        )
+        await communicator.send_input({"type": "http.request", "body": b""})
+        assert (await communicator.receive_output(5))["status"] == 200
+        assert (await communicator.receive_output(5))["body"] == b"<h1>seen</h1>"
+        await communicator.wait(5)
+        assert here.capture.events == []  # still queued
+
+    with site(flush_interval=60.0) as here:
+        urls.view = atracks
+        application = get_asgi_application()
+        assert asyncio.run(live(application, ask_once)) == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+        [event] = here.capture.events
+    assert event["anonymousId"] == "a-1"
+    assert event["context"]["page"]["path"] == "/any-async/x"
+
+
+def test_switched_off_djangos_own_answer_to_the_lifespan_stays() -> None:
+    async def nothing() -> None:
+        pass
+
+    with override_settings(ANALYTICS_CLIENT={"enabled": False}):
+        application = get_asgi_application()
+        with pytest.raises(ValueError, match="Django can only handle ASGI/HTTP connections, not lifespan"):
+            asyncio.run(live(application, nothing))
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
