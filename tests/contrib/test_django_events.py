@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import connections, transaction
@@ -202,6 +203,29 @@ def test_in_a_broken_transaction() -> None:
         here.log_in()
         assert here.get(view).content == b"answered"
         assert here.events() == []
+
+
+def test_in_an_async_view() -> None:
+    """An event loop has no transaction; what it runs in a thread has its own."""
+
+    @transaction.atomic
+    def order(keep: bool) -> None:
+        track_on_commit(event="Ordered in a thread", properties={"kept": keep})
+        transaction.set_rollback(not keep)
+
+    async def view(request: HttpRequest) -> HttpResponse:
+        track_on_commit(event="Ordered")
+        await sync_to_async(order)(keep=True)
+        await sync_to_async(order)(keep=False)
+        return HttpResponse("done")
+
+    with site() as here:
+        user = here.log_in()
+        assert here.aget(view).content == b"done"
+        assert here.get(view, "/async/").content == b"done"
+        assert here.notices() == {}
+        assert names(here) == ["Ordered", "Ordered in a thread"] * 2
+        assert {event["userId"] for event in here.events()} == {str(user.pk)}
 
 
 def test_in_djangos_own_test_case() -> None:

@@ -4,10 +4,11 @@ Owns what must not change while an event waits: its time, its properties, the pe
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import transaction
 
 from analytics_client import Client, carry
@@ -67,8 +68,15 @@ def track_on_commit(
             **kept,
         )
 
-    # Robust: with `strict=True` a call may raise, and the callbacks behind it must not suffer.
-    guarded(client, "track_on_commit", transaction.on_commit, carry(send), using=using, robust=True)
+    guarded(client, "track_on_commit", _when_committed, carry(send), using)
+
+
+def _when_committed(send: Callable[[], None], using: str | None) -> None:
+    try:
+        # Robust: with `strict=True` a call may raise, and the callbacks behind it must not suffer.
+        transaction.on_commit(send, using=using, robust=True)
+    except SynchronousOnlyOperation:
+        send()  # in an event loop there is no transaction: Django's are a thread's
 
 
 def _snapshot(client: Client, value: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
