@@ -10,6 +10,8 @@ import resource
 import sys
 import tempfile
 import time
+import uuid
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -41,7 +43,20 @@ def ours(path: Path, url: str) -> int:
 
 
 def segment(path: Path, url: str) -> int:
-    """What one writes by hand: no validation, no checkpoint; ids that a second run repeats, as ours has."""
+    """What one writes by hand: the dates by dateutil, which segment's own package brings, whatever their form."""
+    from dateutil.parser import parse
+    from dateutil.tz import UTC
+
+    return by_hand(path, url, lambda text: parse(text).replace(tzinfo=UTC))
+
+
+def segment_iso(path: Path, url: str) -> int:
+    """The same by somebody who knows that these dates are ISO 8601, and the fastest way to read those."""
+    return by_hand(path, url, lambda text: datetime.fromisoformat(text + "+00:00"))
+
+
+def by_hand(path: Path, url: str, date: Callable[[str], datetime]) -> int:
+    """No validation, no checkpoint, no bound of memory; but ids of content and place, as ours has."""
     from segment.analytics.client import Client
 
     def failed(error: Exception, _items: object) -> None:
@@ -50,13 +65,14 @@ def segment(path: Path, url: str) -> int:
     client = Client("key", host=url, max_queue_size=100_000_000, on_error=failed)
     rows = 0
     with gzip.open(path, "rt", newline="") if path.suffix == ".gz" else path.open(newline="") as file:
-        for rows, row in enumerate(csv.DictReader(file), 1):  # noqa: B007 - the last number is the count
+        for row in csv.DictReader(file):
+            rows += 1
             client.track(
                 row["reviewerId"],
                 "Vendor Reviewed",
                 {"rating": int(row["rating"]), "vendorId": row["vendorId"]},
-                timestamp=datetime.fromisoformat(row["date"] + "+00:00"),
-                message_id=f"{path.name}-{rows}",
+                timestamp=date(row["date"]),
+                message_id=str(uuid.uuid5(uuid.NAMESPACE_URL, f"{path.name} {rows} {row}")),
             )
     client.flush()
     return rows
@@ -65,7 +81,9 @@ def segment(path: Path, url: str) -> int:
 def main() -> None:
     given = json.loads(sys.argv[1])
     started = time.perf_counter()
-    rows = {"ours": ours, "segment": segment}[given["contender"]](Path(given["path"]), given["url"])
+    rows = {"ours": ours, "segment": segment, "segment_iso": segment_iso}[given["contender"]](
+        Path(given["path"]), given["url"]
+    )
     seconds = time.perf_counter() - started
     print(
         json.dumps(

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The import of history: ours against a plain script on segment-analytics-python, into the same sink, no pace limit.
+"""The import of history: ours against plain scripts on segment-analytics-python; one sink, no limit of the pace.
 
     python3 benchmarks/imports.py [FILE.csv[.gz]] [--rounds 3] [--growth 10000000] [--json FILE]
 
@@ -21,6 +21,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from environment import ROOT, prepare, sink, versions, work
 
+CONTENDERS = {
+    "segment": "a plain script on segment-analytics-python, dates by dateutil",
+    "segment_iso": "the same, dates by fromisoformat",
+    "ours": "ours",
+}
 SAMPLE = ROOT / "examples" / "data" / "vendor-reviews-sample.csv"
 
 
@@ -35,7 +40,7 @@ def main() -> None:
     prepare()
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for number in range(given.rounds):
-        for name in ("segment", "ours"):
+        for name in CONTENDERS:
             print(f"round {number + 1} of {given.rounds}: {name}", file=sys.stderr, flush=True)
             for figure, value in measured(name, given.file).items():
                 found[name][figure].append(value)
@@ -46,12 +51,15 @@ def main() -> None:
     medians = {
         name: {key: statistics.median(values) for key, values in figures.items()} for name, figures in found.items()
     }
-    for name, title in (("segment", "a plain script on segment-analytics-python"), ("ours", "analytics-client import")):
+    for name, title in CONTENDERS.items():
         row = medians[name]
-        print(
-            f"| {title} | {row['events_per_s']:,.0f} | {row['cpu_us']:.1f} | {row['peak_mb']:.0f} | {row['requests']:,.0f} |"
-        )
-    print(f"\nours / segment: {medians['ours']['events_per_s'] / medians['segment']['events_per_s']:.1f} x events/s")
+        figures = f"{row['events_per_s']:,.0f} | {row['cpu_us']:.1f} | {row['peak_mb']:.0f} | {row['requests']:,.0f}"
+        print(f"| {title} | {figures} |")
+    print()
+    for name, title in list(CONTENDERS.items())[:-1]:
+        wall = medians["ours"]["events_per_s"] / medians[name]["events_per_s"]
+        cpu = medians[name]["cpu_us"] / medians["ours"]["cpu_us"]
+        print(f"ours against {title}: {wall:.1f} x events/s, {cpu:.1f} x less CPU")
     if given.growth:
         grown(given.growth)
     if given.json:

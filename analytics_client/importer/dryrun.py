@@ -16,6 +16,7 @@ from analytics_client.importer.inputs import Input, Reading
 from analytics_client.importer.mapping import RowMapping
 from analytics_client.importer.options import Options
 from analytics_client.importer.plan import Plan
+from analytics_client.importer.rarely import rare_collections
 from analytics_client.importer.summary import Problems, Progress, Report
 
 # Kinds of events that are told apart.
@@ -167,6 +168,7 @@ def dry_run(
     options.config(dry=True)
     plan = Plan.make(files, Reading(format, encoding, delimiter, max_line_bytes), mapping)
     try:
-        return DryRun(plan, options, on_progress).run()
+        with rare_collections():
+            return DryRun(plan, options, on_progress).run()
     finally:
         plan.close()

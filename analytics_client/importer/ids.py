@@ -8,6 +8,9 @@ different events, two files with equal first rows do not hide each other, and a 
 import hashlib
 from collections.abc import Callable
 
+# Names of events whose bytes are kept: there are few, unless they come from a column.
+_LABELS_KEPT = 1_000
+
 
 def row_ids(place: str) -> Callable[[int, bytes, str, str], str]:
     """Return a function of a row's number, its content, its call and its event's name that gives the id.
@@ -17,10 +20,16 @@ def row_ids(place: str) -> Callable[[int, bytes, str, str], str]:
     """
     begun = hashlib.blake2b(place.encode("utf-8", "surrogateescape") + b"\0", digest_size=12)
 
+    labels: dict[tuple[str, str], bytes] = {}
+
     def row_id(number: int, content: bytes, kind: str, event: str) -> str:
+        label = labels.get((kind, event))
+        if label is None:
+            if len(labels) > _LABELS_KEPT:
+                labels.clear()
+            label = labels[kind, event] = f"\0{kind}\0{event}\0".encode("utf-8", "surrogatepass")
         digest = begun.copy()
-        digest.update(b"%d\0%b\0%b\0" % (number, kind.encode(), event.encode("utf-8", "surrogatepass")))
-        digest.update(content)
+        digest.update(b"%d%b%b" % (number, label, content))
         return f"{digest.hexdigest()}-{number}"
 
     return row_id

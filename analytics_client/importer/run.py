@@ -25,6 +25,7 @@ from analytics_client.importer.mapping import RowMapping
 from analytics_client.importer.options import Options
 from analytics_client.importer.pace import Pace
 from analytics_client.importer.plan import Plan
+from analytics_client.importer.rarely import rare_collections
 from analytics_client.importer.summary import Problems, Progress, Summary
 from analytics_client.importer.track import Track
 
@@ -95,7 +96,7 @@ class Import:
             for source in self._plan.inputs:
                 try:
                     self._import(source)
-                except InputBroken as fault:
+                except (InputBroken, ConfigError) as fault:  # the latter: it was another file a moment ago
                     stopped.append(str(fault))
                 self._inputs_done += 1
         except ImportStopped as fault:
@@ -337,7 +338,7 @@ def run(
     transport: Any = None,
     **client: Any,
 ) -> Summary:
-    """Import the rows of files, each as one event, each once.
+    """Import the rows of files, each as one event, each once. Python collects garbage less often meanwhile.
 
     Args:
         files: names and patterns; `-` is standard input, which needs `state`.
@@ -377,6 +378,7 @@ def run(
     try:
         if options.state is None and any(source.path is None for source in plan.inputs):
             raise ConfigError("standard input has no place beside it for a checkpoint: give a directory with --state")
-        return Import(plan, options, on_progress).run()
+        with rare_collections():
+            return Import(plan, options, on_progress).run()
     finally:
         plan.close()

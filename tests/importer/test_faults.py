@@ -149,7 +149,7 @@ def test_ctrl_c_while_waiting_for_the_pace_or_an_outage_is_quick(tmp_path: Path)
             os.killpg(process.pid, signal.SIGINT)
             status, _, _ = finish(process)
             assert status == 1
-            assert time.monotonic() - started < 5
+            assert time.monotonic() - started < 20  # and not the minutes that were to be waited
 
 
 def limited_files(size: int) -> Callable[[], None]:
