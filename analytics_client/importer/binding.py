@@ -43,7 +43,8 @@ class Calls:
         self._time_of = None if when is None else _time_getter(table, when, forms)
         constants = {name: each.value for name, each in fields.items() if not each.columns()}
         self._constants = constants
-        self._fields = [(name, table.getter(name, each)) for name, each in fields.items() if each.columns()]
+        self._plain, rest = table.split({name: each for name, each in fields.items() if each.columns()})
+        self._fields = [(name, table.getter(name, each)) for name, each in rest.items()]
         self._objects = [
             (name, _Object(name, entries, table, table.unnamed(mapping) if name in mapping.rest else ()))
             for name, entries in mapping.objects.items()
@@ -55,7 +56,11 @@ class Calls:
         Raises:
             InvalidMessage: a value does not fit: the path of the field, and what is wrong.
         """
-        arguments = dict(self._constants)
+        arguments = self._constants.copy()
+        for name, place in self._plain:
+            value = row[place]
+            if value is not None and value != "":
+                arguments[name] = value
         for name, get in self._fields:
             value = get(row)
             if value is not _ABSENT:
@@ -88,14 +93,19 @@ class _Object:
     ) -> None:
         flat = [(path[0], each) for path, each in entries.items() if len(path) == 1]
         self._constants = {key: each.value for key, each in flat if not each.columns()}
-        self._flat = [(key, table.getter(f"{name}.{key}", each)) for key, each in flat if each.columns()]
-        self._flat += [(key, table.getter(f"{name}.{key}", Source(column=key))) for key in rest]
+        sources = {key: each for key, each in flat if each.columns()} | {key: Source(column=key) for key in rest}
+        self._plain, others = table.split(sources)
+        self._flat = [(key, table.getter(f"{name}.{key}", each)) for key, each in others.items()]
         self._deep = [
             (path, table.getter(".".join((name, *path)), each)) for path, each in entries.items() if len(path) > 1
         ]
 
     def __call__(self, row: Any) -> dict[str, Any]:
-        built = dict(self._constants)
+        built = self._constants.copy()
+        for key, place in self._plain:
+            value = row[place]
+            if value is not None and value != "":
+                built[key] = value
         for key, get in self._flat:
             value = get(row)
             if value is not _ABSENT:
@@ -140,6 +150,17 @@ class _Table:
         named = {*_named(mapping), REASON}
         return [each for each in self._known if each not in named]
 
+    def split(self, sources: Mapping[str, Source]) -> tuple[list[tuple[str, int]], dict[str, Source]]:
+        """Return the everyday sources, cells of a list taken as they are, by their places; and the others."""
+        plain: list[tuple[str, int]] = []
+        others = {}
+        for key, source in sources.items():
+            if self._columns is None or source.column is None or source.cast is not None or self._nulls != {""}:
+                others[key] = source
+            else:
+                plain.append((key, self._columns.index(source.column)))
+        return plain, others
+
     def getter(self, path: str, source: Source) -> _Get:
         if source.pieces:
             return self._template(path, source)
@@ -152,7 +173,6 @@ class _Table:
         place: Any = name if self._columns is None else self._columns.index(name)
         by_name = self._columns is None
         convert = CASTS[cast] if cast is not None else None
-        only_blank = nulls == {""}
 
         def get(row: Any) -> Any:
             value = row.get(place) if by_name else row[place]
@@ -165,11 +185,7 @@ class _Table:
             except ValueError as error:
                 raise InvalidMessage(path, f"the column {name!r} {error}") from None
 
-        def get_plain(row: Any) -> Any:  # the everyday case, a cell of a CSV file
-            value = row[place]
-            return None if value == "" else value
-
-        return get_plain if convert is None and only_blank and not by_name else get
+        return get
 
     def _template(self, path: str, source: Source) -> _Get:
         convert = CASTS[source.cast] if source.cast is not None else None

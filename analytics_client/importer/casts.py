@@ -32,6 +32,8 @@ def _text(value: Any) -> str:
 
 def _int(value: Any) -> int:
     if type(value) is str:
+        if value.isascii() and value.isdecimal() and len(value) < 4_000:
+            return int(value)  # the everyday case
         if _INTEGER.fullmatch(value) or _INTEGER.fullmatch(value := value.strip()):
             # Python reads no more than 4,300 digits from text in one go.
             return int(value) if len(value) < 4_000 else int(Decimal(value))
