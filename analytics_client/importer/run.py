@@ -41,6 +41,8 @@ _REJECTS_HELD = 2_000
 # Rows between two looks at faults and the progress; seconds between two looks while waiting.
 _LOOK = 512
 _TICK = 0.05
+# Looked up once: an enumeration's members are slow to reach, and every event asks for this one.
+_DELIVERED = Reason.DELIVERED
 # Seconds for requests under way to end, once nothing more is to be sent.
 _PATIENCE = 20.0
 
@@ -249,7 +251,7 @@ class Import:
         track, body = self._track, outcome.body
         if track is None or not body or self._stopping:
             return
-        if outcome.reason is Reason.DELIVERED:
+        if outcome.reason is _DELIVERED:
             self._events += 1
             self._event_bytes += len(body)
             track.settling.deliver(self._id_of(outcome, body))
