@@ -87,7 +87,7 @@ class Pipeline:
                 message_id,
                 self._defaults,
                 scopes.current(),
-                stamps.message_id(),
+                stamps.message_id() if message_id is None else "",
                 stamps.now(),
                 report,
             )
