@@ -10,11 +10,11 @@ Must not know queues, threads or the wire. `Ledger` is guarded by the lock of th
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Reason(StrEnum):
@@ -44,9 +44,8 @@ def _exact_int(digits: str) -> int:
     return int(digits) if len(digits) < 4_000 else int(Decimal(digits))
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """The end of one event, or the refusal of one call: what `on_delivered` and `on_failed` receive.
+class Outcome(NamedTuple):
+    """The end of one event, or the refusal of one call: what `on_delivered` and `on_failed` receive. Immutable.
 
     Attributes:
         reason: how it ended.
@@ -56,14 +55,21 @@ class Outcome:
             server said of the event, so treat it like the event.
         body: the event's JSON as it was queued (without RudderStack's per-attempt `sentAt`); empty when the call was
             refused before there were bytes.
+        id_key: the key of the event that holds its id.
     """
+
+    # A tuple, not a frozen dataclass: one is made for every event that a callback is told of, in a third of the time.
 
     reason: Reason
     status: int | None = None
     attempts: int = 0
-    cause: str = field(default="", repr=False)
-    body: bytes = field(default=b"", repr=False)
-    id_key: str = field(default="messageId", repr=False)
+    cause: str = ""
+    body: bytes = b""
+    id_key: str = "messageId"
+
+    def __repr__(self) -> str:
+        # Neither the body nor the cause: they hold what the event holds, and this is what ends up in logs.
+        return f"Outcome(reason={self.reason!r}, status={self.status!r}, attempts={self.attempts!r})"
 
     @property
     def event(self) -> dict[str, Any] | None:

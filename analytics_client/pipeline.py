@@ -88,7 +88,7 @@ class Pipeline:
                 self._defaults,
                 scopes.current(),
                 stamps.message_id() if message_id is None else "",
-                stamps.now(),
+                stamps.now() if timestamp is None else "",
                 report,
             )
             if config.before_send is not None:

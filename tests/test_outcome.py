@@ -1,4 +1,3 @@
-import dataclasses
 from decimal import Decimal
 
 import pytest
@@ -24,7 +23,7 @@ def test_a_refusal_may_have_no_event() -> None:
 def test_neither_body_nor_cause_is_shown() -> None:
     outcome = Outcome(Reason.REJECTED, 400, 2, "secret", b'{"email":"secret"}')
     assert "secret" not in repr(outcome)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         outcome.status = 5  # type: ignore[misc]
 
 

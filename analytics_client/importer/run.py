@@ -41,14 +41,12 @@ _REJECTS_HELD = 2_000
 # Rows between two looks at faults and the progress; seconds between two looks while waiting.
 _LOOK = 512
 _TICK = 0.05
-# Looked up once: an enumeration's members are slow to reach, and every event asks for this one.
-_DELIVERED = Reason.DELIVERED
 # Seconds for requests under way to end, once nothing more is to be sent.
 _PATIENCE = 20.0
 
 
 class Import:
-    """The state of one import. Made and run in one thread; `_ended` and `_save` are called in the client's."""
+    """The state of one import. Made and run in one thread; the callbacks and `_save` are called in the client's."""
 
     def __init__(self, plan: Plan, options: Options, on_progress: Callable[[Progress], object] | None) -> None:
         self._plan = plan
@@ -85,8 +83,8 @@ class Import:
                 "flush_at": 2_500,  # bodies as full as they may be: fewer requests, fewer checkpoints
                 "enabled": True,
                 "sync": False,
-                "on_delivered": self._ended,
-                "on_failed": self._ended,
+                "on_delivered": self._delivered_one,
+                "on_failed": self._failed_one,
             },
         )
 
@@ -247,15 +245,18 @@ class Import:
             if self._track is not None:
                 self._track.save()
 
-    def _ended(self, outcome: Outcome) -> None:
+    def _delivered_one(self, outcome: Outcome) -> None:
         track, body = self._track, outcome.body
-        if track is None or not body or self._stopping:
-            return
-        if outcome.reason is _DELIVERED:
+        if track is not None and not self._stopping:
             self._events += 1
             self._event_bytes += len(body)
             track.settling.deliver(self._id_of(outcome, body))
-        elif outcome.reason in (Reason.REJECTED, Reason.TOO_LARGE) and outcome.attempts:
+
+    def _failed_one(self, outcome: Outcome) -> None:
+        track, body = self._track, outcome.body
+        if track is None or not body or self._stopping:
+            return
+        if outcome.reason in (Reason.REJECTED, Reason.TOO_LARGE) and outcome.attempts:
             if self._gateway.fault is not None:
                 return  # rejected for a setting's sake: the events are not to blame
             entry = track.settling.end(self._id_of(outcome, body))
