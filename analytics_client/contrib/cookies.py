@@ -17,6 +17,8 @@ USER_ID_COOKIES = ("ajs_user_id", "rl_user_id")
 _RUDDERSTACK = "RS_ENC_v3_"
 _RUDDERSTACK_ENCRYPTED = "RudderEncrypt:"
 #: What JavaScript writes for nothing.
+# JSON's way to write most ids: nothing in it to decode.
+_PLAIN_JSON = re.compile(r'"([A-Za-z0-9_.:|@-]+)"')
 _NO_ID = ("null", "undefined")
 #: Stands for bytes that were no UTF-8.
 _UNREADABLE = "\N{REPLACEMENT CHARACTER}"
@@ -58,7 +60,8 @@ def id_in(raw: str) -> str | None:
         if text.startswith(_RUDDERSTACK):
             text = _base64(text.removeprefix(_RUDDERSTACK))
         if text.startswith('"'):
-            text = json.loads(text)
+            plain = _PLAIN_JSON.fullmatch(text)
+            text = plain[1] if plain else json.loads(text)
     except ValueError:  # not UTF-8, not base64, not JSON
         return None
     text = text.strip()

@@ -277,8 +277,12 @@ def _campaign(view: View, _options: Options) -> dict[str, str]:
     for pair in _url_text(query).split("&"):
         key, _, value = pair.partition("=")
         if value and key.startswith("utm_") and key != "utm_":
-            found[_CAMPAIGN.get(key, unquote_plus(key[4:]))] = unquote_plus(value)
+            found[_CAMPAIGN.get(key) or _unquoted(key[4:])] = _unquoted(value)
     return found
+
+
+def _unquoted(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _ip(view: View, options: Options) -> str | None:

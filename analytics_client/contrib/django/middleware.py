@@ -54,8 +54,7 @@ class AnalyticsMiddleware:
         values = _values(found, request)
         with scope.of(values):
             response: HttpResponseBase = self.get_response(request)
-            with users.session_untouched(request):
-                guarded(found.client, "middleware", _finish, found, request, response, values)
+            guarded(found.client, "middleware", _finish, found, request, response, values)
         return response
 
     def _plain(self, request: HttpRequest) -> HttpResponseBase:
@@ -70,13 +69,13 @@ class AnalyticsMiddleware:
         values = _values(found, request)
         with scope.of(values):
             response: HttpResponseBase = await self.get_response(request)
-            with users.session_untouched(request):
-                try:
-                    if getattr(response, "is_async", False) or _is_wanted_page(found, request, response):
+            try:
+                if getattr(response, "is_async", False) or _is_wanted_page(found, request, response):
+                    with users.session_untouched(request):
                         await _load_async(found, request)
-                except Exception as error:
-                    trouble(found.client, "user_id", error)
-                guarded(found.client, "middleware", _finish, found, request, response, values)
+            except Exception as error:
+                trouble(found.client, "user_id", error)
+            guarded(found.client, "middleware", _finish, found, request, response, values)
         return response
 
     def _before_view(self, request: HttpRequest, view: Any, _args: Any, _kwargs: Any) -> None:
@@ -142,7 +141,8 @@ async def _load_async(found: setup.Setup, request: HttpRequest) -> None:
 def _finish(found: setup.Setup, request: HttpRequest, response: HttpResponseBase, values: RequestScope) -> None:
     """Do what follows the view: its page event, the rest of a stream, the cookie (last: events make its id)."""
     if _is_wanted_page(found, request, response):
-        _page(found, request, values)
+        with users.session_untouched(request):
+            _page(found, request, values)
     if getattr(response, "streaming", False) and not isinstance(response, FileResponse):
         _stream_in_scope(response, values)
     cookie, value = found.options.cookie, values.new_anonymous_id
