@@ -16,7 +16,7 @@ from tests.support.server import Server, serving
 
 # The same examples in every run: a test that fails now and then helps nobody. The heavy tier looks for new ones.
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
-hypothesis.settings.register_profile("searching", max_examples=500, deadline=None)
+hypothesis.settings.register_profile("searching", max_examples=500, derandomize=False, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
