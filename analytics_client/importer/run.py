@@ -43,6 +43,8 @@ _LOOK = 512
 _TICK = 0.05
 # Seconds for requests under way to end, once nothing more is to be sent.
 _PATIENCE = 20.0
+# Seconds for the callbacks of the last answers: what they do not tell in time is sent again by the next run.
+_LAST_WORDS = 2.0
 
 
 class Import:
@@ -224,7 +226,7 @@ class Import:
         try:
             while not self._gateway.is_idle() and time.monotonic() < deadline:
                 time.sleep(_TICK)
-            self._client.flush(0.3)  # the callbacks of the last answers
+            self._client.flush(_LAST_WORDS)
         except KeyboardInterrupt:
             pass  # twice: now means now
         self._stopping = True
